@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Policy, check results and verdicts as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Outcome = Literal["pass", "fail"]
+Recovery = Literal["operator", "automatic"]
+
+
+@dataclass(frozen=True, slots=True)
+class HostPolicy:
+    """What a host must prove.  An empty policy trusts nobody.
+
+    ``pcrs``: bank -> PCR index -> accepted values; ``event_log_pcrs``: the PCRs whose value must
+    also come out of replaying the host's TCG event log; ``lease_seconds``: how long a pass
+    holds; ``recovery``: whether a host that failed comes back by a later pass (``automatic``) or
+    only when an operator approves it (``operator``).
+
+    As YAML (one file a policy)::
+
+        name: compute
+        hosts: ["*"]
+        pcrs: {sha256: {0: ["<hex>"], 7: ["<hex>", "<hex>"]}}
+        event_log_pcrs: [0, 1, 2, 3, 4, 5, 6, 7]
+        lease_seconds: 60
+        recovery: operator
+    """
+
+    name: str
+    hosts: list[str]
+    pcrs: dict[str, dict[int, list[bytes]]]
+    event_log_pcrs: list[int] = field(default_factory=list)
+    lease_seconds: int = 60
+    recovery: Recovery = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One check: its name, its outcome, why, and what to do.
+
+    ``reason`` and ``remedy`` are written for the operator and carry no expected value.
+    ``code`` is the short word a refusal begins with.
+    """
+
+    check: str
+    outcome: Outcome
+    reason: str
+    code: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All checks of one appraisal; trusted only if there are checks and every one passed."""
+
+    checks: list[CheckResult]
+
+    @property
+    def trusted(self) -> bool:
+        return bool(self.checks) and all(c.outcome == "pass" for c in self.checks)
+
+    @property
+    def failed(self) -> list[CheckResult]:
+        return [c for c in self.checks if c.outcome != "pass"]

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The root of every error of ours: a code, what happened, and what to do about it."""
+
+from __future__ import annotations
+
+
+class E2ETrustError(Exception):
+    """Something was refused or failed.
+
+    :param reason: one sentence for people; holds no secret and no expected value.
+    :param code: short upper-case word that stays the same across releases.
+    :param remedy: what the reader can do next, or an empty string.
+    """
+
+    code = "E2ETRUST_ERROR"
+    remedy = ""
+
+    def __init__(self, reason: str, *, code: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        if code is not None:
+            self.code = code
+        if remedy is not None:
+            self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.reason}"
+
+
+class InputError(E2ETrustError):
+    """Bytes or values from outside are not of the shape they must have."""
+
+    code = "INPUT_MALFORMED"
+
+
+class SuiteError(E2ETrustError):
+    """An algorithm suite is unknown or cannot be used here."""
+
+    code = "SUITE_UNSUPPORTED"
+
+
+class EvidenceError(InputError):
+    """Evidence cannot be decoded."""
+
+    code = "EVIDENCE_MALFORMED"
+
+
+class PolicyError(InputError):
+    """A policy document is not one."""
+
+    code = "POLICY_MALFORMED"

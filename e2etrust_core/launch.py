@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured when a server starts, and what quotes are bound to.
+
+The launch measurement is one canonical list that goes into the server's vTPM as H-CRTM
+(TCG PC Client PFP 1.05, 3.3.2: PCR 0 starts at H(0...04 || H(data)) instead of 0).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from e2etrust_core import wire
+from e2etrust_core.evidence.model import GuestEvidence, RunningDomain
+
+_ATTEST = b"e2etrust attest v1\0"
+_LAUNCH = b"e2etrust launch v1\0"
+_SERVER = b"e2etrust server v1\0"
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchMeasurement:
+    """Digests (SHA-256, but for ``protected_root``, SM3) of all that a launch stands on.
+
+    ``firmware``: the firmware image; ``machine``: the canonical machine definition;
+    ``sealed_header``: LUKS2 header area and footer of the sealed image; ``protected_root``: the
+    root over its protected extents; ``lease``: id of the host's lease that the launch was
+    granted under.  The two about the image are None where the image is not sealed.
+    """
+
+    instance: str
+    firmware: bytes
+    machine: bytes
+    lease: str
+    sealed_header: bytes | None = None
+    protected_root: bytes | None = None
+
+    def canonical(self) -> bytes:
+        """Return the bytes that are hashed into the vTPM."""
+        return wire.canonical(self)
+
+    def hcrtm_pcr0(self, hash_name: str = "sha256") -> bytes:
+        """Return the value PCR 0 starts from in the bank of that hash, before any firmware event.
+
+        TPM 2.0 Library Part 1, 17.10 (H-CRTM): extend of PCR 0 = 0...04 by H(data).
+        """
+
+        def h(data: bytes) -> bytes:
+            return hashlib.new(hash_name, data).digest()
+
+        digest = h(self.canonical())
+        return h(bytes(len(digest) - 1) + b"\x04" + digest)
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchRequest:
+    """A server about to start, as the hook read it from its domain.
+
+    ``key_id`` is the id of the image key that the sealed image's token names.
+    """
+
+    measurement: LaunchMeasurement
+    name: str
+    project: str | None
+    image: str | None
+    flavor: str | None
+    key_id: str | None
+
+    @property
+    def instance(self) -> str:
+        return self.measurement.instance
+
+
+def attest_binding(nonce: bytes, domains: list[RunningDomain]) -> bytes:
+    """Qualifying data (32 bytes) of a periodic host quote."""
+    return hashlib.sha256(_ATTEST + _sized(nonce) + _digest(domains)).digest()
+
+
+def launch_binding(nonce: bytes, request: LaunchRequest, domains: list[RunningDomain]) -> bytes:
+    """Qualifying data (32 bytes) of the host quote that asks to launch *request*."""
+    return hashlib.sha256(_LAUNCH + _sized(nonce) + _digest(request) + _digest(domains)).digest()
+
+
+def server_binding(nonce: bytes, launch: str, guest: GuestEvidence) -> bytes:
+    """Qualifying data (32 bytes) of the host quote that is taken together with a guest's."""
+    return hashlib.sha256(
+        _SERVER + _sized(nonce) + _sized(launch.encode()) + _digest(guest)
+    ).digest()
+
+
+def _sized(data: bytes) -> bytes:
+    return len(data).to_bytes(4, "big") + data
+
+
+def _digest(value: object) -> bytes:
+    return hashlib.sha256(wire.canonical(value)).digest()

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The messages between agent, verifier, filter and client, as values.
+
+Every RPC method takes one of these as its only argument (made plain by
+:func:`e2etrust_core.wire.to_dict`) and answers with :class:`Reply`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from e2etrust_core import wire
+from e2etrust_core.appraisal.model import CheckResult
+from e2etrust_core.errors import E2ETrustError
+from e2etrust_core.evidence.model import (
+    GuestEvidence,
+    GuestIdentity,
+    HostEvidence,
+    PcrSelection,
+    Quote,
+)
+from e2etrust_core.launch import LaunchRequest
+
+VERIFIER_TOPIC = "e2etrust.verifier"
+AGENT_TOPIC = "e2etrust.agent"
+TRUSTED_TRAIT = "CUSTOM_E2ETRUST_TRUSTED"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A refusal as it crosses the wire."""
+
+    code: str
+    reason: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Either a result (plain values) or a refusal, never both."""
+
+    result: dict[str, Any] | None = None
+    error: Refusal | None = None
+
+
+class RemoteRefusal(E2ETrustError):
+    """The other side refused; code, reason and remedy are its own."""
+
+
+def reply_ok(value: Any) -> dict[str, Any]:
+    """Wrap *value* (a dataclass, or None) as the answer of an RPC method."""
+    return {"result": wire.to_dict(value) if value is not None else {}}
+
+
+def reply_error(exc: E2ETrustError) -> dict[str, Any]:
+    """Wrap an error of ours as the answer of an RPC method."""
+    return {"error": wire.to_dict(Refusal(exc.code, exc.reason, exc.remedy))}
+
+
+def read_reply(kind: type[T], value: Any) -> T:
+    """Return the typed result in an answer.
+
+    :raises RemoteRefusal: the other side refused.
+    :raises InputError: the answer is not one.
+    """
+    reply = wire.from_dict(Reply, value)
+    if reply.error is not None:
+        raise RemoteRefusal(reply.error.reason, code=reply.error.code, remedy=reply.error.remedy)
+    return wire.from_dict(kind, reply.result)
+
+
+# --- agent -> verifier -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """The result of a call that has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolRequest:
+    """``ek_public`` and ``ak_public`` are TPMT_PUBLIC areas, the certificate is DER."""
+
+    host: str
+    suite: str
+    ek_public: bytes
+    ak_public: bytes
+    ek_certificate: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolChallenge:
+    """A credential for TPM2_ActivateCredential: TPM2B_ID_OBJECT, TPM2B_ENCRYPTED_SECRET.
+
+    ``enrolment`` is empty when the very same keys are enrolled already: nothing to answer.
+    """
+
+    enrolment: str
+    credential_blob: bytes = b""
+    encrypted_secret: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolAnswer:
+    enrolment: str
+    secret: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolResult:
+    host: str
+    ak_name: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeRequest:
+    host: str
+    purpose: Literal["attest", "launch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """``lease`` is the id of the host's lease now, None where it has none."""
+
+    nonce: bytes
+    expires_in: float
+    selection: PcrSelection
+    event_log: bool
+    lease: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttestRequest:
+    host: str
+    nonce: bytes
+    evidence: HostEvidence
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseGrant:
+    id: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class AttestResult:
+    """``lease`` is None where the verdict is not trusted; ``checks`` says why."""
+
+    trusted: bool
+    checks: list[CheckResult]
+    lease: LeaseGrant | None = None
+    #: Seconds after which the host should attest again, also after a failure.
+    again_in: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchAsk:
+    host: str
+    nonce: bytes
+    evidence: HostEvidence
+    request: LaunchRequest
+
+
+@dataclass(frozen=True, slots=True)
+class WrappedKey:
+    """A key for one TPM in one PCR state (TPM 2.0 Library Part 3, 13.3 TPM2_Import).
+
+    ``public`` TPM2B_PUBLIC of a sealed data object whose policy is PolicyPCR(selection),
+    ``duplicate`` TPM2B_PRIVATE, ``encrypted_seed`` TPM2B_ENCRYPTED_SECRET to the host's EK.
+    """
+
+    public: bytes
+    duplicate: bytes
+    encrypted_seed: bytes
+    selection: PcrSelection
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchGrant:
+    """``record`` is the signed launch record (JWS, ES256), ``launch`` its id."""
+
+    launch: str
+    record: str
+    wrapped_key: WrappedKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchUpdate:
+    """A launch went on: ``started`` after QEMU ran, ``ended`` when it was torn down."""
+
+    host: str
+    launch: str
+    state: Literal["started", "ended", "failed"]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalReport:
+    """A start that the host refused by itself, for the tenant to read later.
+
+    ``at`` is seconds since the epoch by the host's clock.
+    """
+
+    host: str
+    instance: str
+    project: str | None
+    refusal: Refusal
+    at: float
+
+
+# --- filter -> verifier ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaRequest:
+    """``since`` is the generation the caller has; 0 asks for all."""
+
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostTrust:
+    """``seconds`` of lease are left when the answer was made; 0 where there is none."""
+
+    host: str
+    seconds: float
+    failed: list[CheckResult] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseDelta:
+    """Hosts that changed since; with ``full`` the caller drops what it had."""
+
+    generation: int
+    full: bool
+    hosts: list[HostTrust]
+
+
+# --- verifier -> agent (for a tenant's `server verify`) ---------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class GuestAsk:
+    """First without a credential (identity only), then with one made for that identity."""
+
+    instance: str
+    nonce: bytes
+    credential_blob: bytes | None = None
+    encrypted_secret: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerEvidence:
+    """Guest and host signed together.  ``guest``/``host_quote`` are None in the first round."""
+
+    host: str
+    launch: str
+    identity: GuestIdentity
+    guest: GuestEvidence | None = None
+    host_quote: Quote | None = None
+
+
+# --- the signed launch record ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchRecord:
+    """Claims of the launch record JWS.
+
+    ``iss`` the verifier, ``iat`` seconds since the epoch, ``jti`` the launch's id.  The
+    evidence it was granted on is in it, so that anybody can check again: the host's AK
+    (TPMT_PUBLIC), the nonce, the quote, and the domains the quote was bound to.
+    """
+
+    iss: str
+    iat: int
+    jti: str
+    host: str
+    host_ek_public: bytes
+    host_ak_public: bytes
+    nonce: bytes
+    evidence: HostEvidence
+    request: LaunchRequest
+    lease: LeaseGrant
+    policy: str
