@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verifier's REST API, version 1: the one module of the client that speaks it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+from keystoneauth1 import adapter
+from keystoneauth1 import exceptions as ks_exc
+
+from e2etrust_client.errors import ClientError, ServiceRefusal
+from e2etrust_client.model import Event, HostState, ServerTrust, ServiceInfo
+from e2etrust_core import wire
+from e2etrust_core.messages import GuestAsk, Refusal, ServerEvidence
+
+SERVICE_TYPE = "attestation"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _ErrorBody:
+    error: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class _Hosts:
+    hosts: list[HostState]
+
+
+@dataclass(frozen=True, slots=True)
+class _Events:
+    events: list[Event]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedEvidence:
+    """A launch record and evidence that was taken for this call."""
+
+    record: str
+    evidence: ServerEvidence
+
+
+class AttestationClient:
+    """A keystoneauth session's view of the attestation service.
+
+    Every method raises :class:`ServiceRefusal` where the service refuses and
+    :class:`ClientError` where it cannot be reached or answers something else.
+    """
+
+    def __init__(self, session: Any, **kwargs: Any) -> None:
+        self._http = adapter.Adapter(
+            session=session, service_type=SERVICE_TYPE, user_agent="e2etrust-client", **kwargs
+        )
+
+    def info(self) -> ServiceInfo:
+        return self._call(ServiceInfo, "GET", "/v1")
+
+    def jwks(self) -> dict[str, Any]:
+        """Return the keys that launch records are signed with (RFC 7517)."""
+        return self._call(dict[str, Any], "GET", "/v1/jwks")
+
+    def hosts(self) -> list[HostState]:
+        return self._call(_Hosts, "GET", "/v1/hosts").hosts
+
+    def host(self, name: str) -> HostState:
+        return self._call(HostState, "GET", f"/v1/hosts/{name}")
+
+    def server(self, instance: str) -> ServerTrust:
+        return self._call(ServerTrust, "GET", f"/v1/servers/{instance}")
+
+    def server_evidence(self, ask: GuestAsk) -> SignedEvidence:
+        """Have host and guest quote together, for the nonce in *ask*."""
+        body = {k: v for k, v in wire.to_dict(ask).items() if k != "instance"}
+        return self._call(SignedEvidence, "POST", f"/v1/servers/{ask.instance}/evidence", json=body)
+
+    def events(
+        self, limit: int = 50, host: str | None = None, kind: str | None = None
+    ) -> list[Event]:
+        query = {"limit": limit, "host": host, "kind": kind}
+        params = {k: v for k, v in query.items() if v is not None}
+        return self._call(_Events, "GET", "/v1/events", params=params).events
+
+    def _call(self, kind: type[T], method: str, path: str, **kwargs: Any) -> T:
+        try:
+            answer = self._http.request(path, method, raise_exc=False, **kwargs)
+        except ks_exc.ClientException as exc:
+            raise ClientError(
+                f"the attestation service cannot be reached: {exc}",
+                code="SERVICE_DOWN",
+                remedy="check `openstack catalog show attestation` and that the service runs",
+            ) from exc
+        if answer.status_code >= 400:
+            raise _refusal(answer)
+        try:
+            return msgspec.convert(answer.json(), type=kind, strict=True, str_keys=True)
+        except (ValueError, msgspec.ValidationError) as exc:
+            raise ClientError(
+                f"the attestation service answered {method} {path} with something else: {exc}"
+            ) from None
+
+
+def _refusal(answer: Any) -> ClientError:
+    try:
+        error = wire.from_json(_ErrorBody, answer.content).error
+    except Exception:
+        return ClientError(f"the attestation service answered HTTP {answer.status_code}")
+    return ServiceRefusal(error.reason, code=error.code, remedy=error.remedy)

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong on the tenant's side."""
+
+from __future__ import annotations
+
+from e2etrust_core.errors import E2ETrustError
+
+
+class ClientError(E2ETrustError):
+    """A request could not be carried out."""
+
+    code = "CLIENT_ERROR"
+
+
+class ServiceRefusal(ClientError):
+    """The service refused; code, reason and remedy are its own."""
+
+
+class RecordError(ClientError):
+    """A launch record is not signed by the verifier, or cannot be read."""
+
+    code = "RECORD_INVALID"
+    remedy = "ask the operator which key the verifier signs with, and give it with --jwks FILE"

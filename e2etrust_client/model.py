@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the REST API answers, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from e2etrust_core.appraisal.model import CheckResult
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceInfo:
+    """``key_user_id`` is the keystone user that needs read access to image keys."""
+
+    version: str
+    key_user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """``state`` is trusted, untrusted, held or unknown; ``lease_seconds`` what is left."""
+
+    name: str
+    state: str
+    lease_seconds: float = 0.0
+    since: str | None = None
+    last_attested: str | None = None
+    reset_count: int | None = None
+    checks: list[CheckResult] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One start of a server that was granted.  ``record`` is the signed record (JWS)."""
+
+    id: str
+    host: str
+    state: str
+    at: str
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedStart:
+    host: str
+    code: str
+    reason: str
+    remedy: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTrust:
+    """Launches and refusals of one server, newest first."""
+
+    instance: str
+    launches: list[Launch] = field(default_factory=list)
+    refusals: list[RefusedStart] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    at: str
+    kind: str
+    message: str
+    host: str | None = None
+    instance: str | None = None

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""osc-lib's view of us: how the ``openstack`` command makes our client."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from osc_lib import utils
+
+from e2etrust_client.api import AttestationClient
+
+API_NAME = "attestation"
+API_VERSION_OPTION = "os_attestation_api_version"
+API_VERSIONS = {"1": "e2etrust_client.api.AttestationClient"}
+DEFAULT_API_VERSION = "1"
+
+
+def make_client(instance: Any) -> AttestationClient:
+    """Return a client on the session of osc-lib's ClientManager *instance*."""
+    return AttestationClient(
+        instance.session, region_name=instance.region_name, interface=instance.interface
+    )
+
+
+def build_option_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Add our global options."""
+    parser.add_argument(
+        "--os-attestation-api-version",
+        metavar="<attestation-api-version>",
+        default=utils.env("OS_ATTESTATION_API_VERSION", default=DEFAULT_API_VERSION),
+        help="Attestation API version, default=1 (Env: OS_ATTESTATION_API_VERSION)",
+    )
+    return parser

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack attestation server show|verify``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from osc_lib import exceptions as osc_exc
+from osc_lib.command import command
+
+from e2etrust_client.errors import ClientError
+from e2etrust_client.model import Launch, RefusedStart
+from e2etrust_client.osc.v1 import refusals
+from e2etrust_client.verify_server import verify
+
+LOG = logging.getLogger(__name__)
+
+
+def _server_argument(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("server", metavar="<server>", help="Server (name or ID)")
+    return parser
+
+
+def find_server(client_manager: Any, name_or_id: str) -> str:
+    """Return the id of the server.  Raises CommandError where Nova knows none."""
+    return client_manager.compute.find_server(name_or_id, ignore_missing=False).id
+
+
+class ShowServer(command.ShowOne):
+    """Show how a server was started, or why its last start was refused"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        return _server_argument(super().get_parser(prog_name))
+
+    @refusals.told
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        server = find_server(self.app.client_manager, parsed_args.server)
+        trust = self.app.client_manager.attestation.server(server)
+        launch = trust.launches[0] if trust.launches else None
+        refused = trust.refusals[0] if trust.refusals else None
+        if launch is None and refused is None:
+            raise ClientError(
+                "this server was never started under attestation",
+                code="NO_LAUNCH",
+                remedy="give it a flavor with trust:trusted_host=trusted",
+            )
+        shown = {"server": server, **_launch_fields(launch), **_refusal_fields(refused)}
+        shown["refusals"] = len(trust.refusals)
+        return tuple(shown), tuple(shown.values())
+
+
+def _launch_fields(launch: Launch | None) -> dict[str, Any]:
+    if launch is None:
+        return {"launch": None, "host": None, "launched_at": None, "launch_state": None}
+    return {
+        "launch": launch.id,
+        "host": launch.host,
+        "launched_at": launch.at,
+        "launch_state": launch.state,
+    }
+
+
+def _refusal_fields(refused: RefusedStart | None) -> dict[str, Any]:
+    if refused is None:
+        return {"last_refusal": None}
+    return {
+        "last_refusal": f"{refused.code}: {refused.reason}",
+        "refused_at": refused.at,
+        "refused_on": refused.host,
+        "next_step": refused.remedy,
+    }
+
+
+class VerifyServer(command.Lister):
+    """Verify a server from evidence: its host, its launch, its vTPM
+
+    Every row is recomputed here from quotes and logs.  Exit status 1 unless all hold.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = _server_argument(super().get_parser(prog_name))
+        parser.add_argument(
+            "--jwks",
+            metavar="<file>",
+            help="Key set of the verifier, known from elsewhere (default: ask the service)",
+        )
+        return parser
+
+    @refusals.told
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        server = find_server(self.app.client_manager, parsed_args.server)
+        jwks = _read_jwks(parsed_args.jwks) if parsed_args.jwks else None
+        found = verify(self.app.client_manager.attestation, server, jwks)
+        self._trusted = found.verdict.trusted
+        LOG.info("launch %s on %s", found.record.jti, found.record.host)
+        columns = ("Check", "Outcome", "Reason", "Next step")
+        return columns, [(c.check, c.outcome, c.reason, c.remedy) for c in found.verdict.checks]
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        super().run(parsed_args)
+        if not self._trusted:
+            raise osc_exc.CommandError("this server could not be verified: see the failed rows")
+        return 0
+
+
+def _read_jwks(path: str) -> dict[str, Any]:
+    try:
+        keys = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as exc:
+        raise ClientError(f"{path}: not a key set: {exc}", code="JWKS_UNREADABLE") from None
+    if not isinstance(keys, dict):
+        raise ClientError(f"{path}: not a key set", code="JWKS_UNREADABLE")
+    return keys
