@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the verifier knows of a host before it looks at new evidence, and what it gets back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from e2etrust_core.appraisal.model import Verdict
+from e2etrust_core.evidence.quote import QuoteFacts
+from e2etrust_core.suites import Suite
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSeen:
+    """The TPM clock of the last good quote: milliseconds, and the counts of resets and restarts."""
+
+    clock: int
+    reset_count: int
+    restart_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostReference:
+    """The one immutable record of a host: TPMT_PUBLIC areas of EK and AK.
+
+    ``last_clock`` is None before the first good quote.
+    """
+
+    host: str
+    ek_public: bytes
+    ak_public: bytes
+    suite: Suite
+    last_clock: ClockSeen | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Appraisal:
+    """The verdict; ``facts`` (quoted values, clock) are there as soon as the quote is genuine.
+
+    A quote that is not ``genuine`` was not made by this host for this challenge: it says nothing
+    about the host, and must not change what is known of it.
+    """
+
+    verdict: Verdict
+    facts: QuoteFacts | None = None
+    genuine: bool = False
+
+    @property
+    def clock(self) -> ClockSeen | None:
+        """What to keep as the next ``last_clock``."""
+        if self.facts is None:
+            return None
+        return ClockSeen(self.facts.clock, self.facts.reset_count, self.facts.restart_count)

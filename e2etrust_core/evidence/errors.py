@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be wrong with evidence, one class a named outcome."""
+
+from __future__ import annotations
+
+from e2etrust_core.errors import E2ETrustError, EvidenceError
+
+
+class StructureError(EvidenceError):
+    """Bytes are not the TPM structure they should be (TPM 2.0 Library Part 2)."""
+
+    code = "STRUCTURE_MALFORMED"
+
+
+class KeyRefused(E2ETrustError):
+    """A public area is not that of a key that may be used so."""
+
+    code = "KEY_REFUSED"
+    remedy = "enrol the host again with keys made by e2etrust-agent in its TPM"
+
+
+class AkRefused(KeyRefused):
+    """The attestation key could sign what no TPM said."""
+
+    code = "AK_REFUSED"
+
+
+class EkRefused(KeyRefused):
+    """The endorsement key is of a kind that nothing can be encrypted to."""
+
+    code = "EK_REFUSED"
+
+
+class EkCertificateError(E2ETrustError):
+    """The endorsement key is not vouched for."""
+
+    code = "EK_CERTIFICATE"
+
+
+class EkCertificateAbsent(EkCertificateError):
+    code = "EK_CERT_ABSENT"
+    remedy = "pin this host's EK in ek_pins, or use a TPM that carries its certificate"
+
+
+class EkCertificateUnreadable(EkCertificateError):
+    code = "EK_CERT_UNREADABLE"
+    remedy = "read the certificate from the TPM again, or pin this host's EK in ek_pins"
+
+
+class EkIssuerUnknown(EkCertificateError):
+    code = "EK_ISSUER_UNKNOWN"
+    remedy = "add the TPM vendor's certificates to ek_ca_bundle, if you trust that vendor"
+
+
+class EkCertificateExpired(EkCertificateError):
+    code = "EK_CERT_NOT_VALID_NOW"
+    remedy = "check the clock; a certificate that ran out needs the EK pinned in ek_pins"
+
+
+class EkCertificateForeign(EkCertificateError):
+    code = "EK_CERT_OTHER_KEY"
+    remedy = "the certificate is of another TPM: check which machine this is"
+
+
+class QuoteError(EvidenceError):
+    """A quote does not prove what it is said to prove."""
+
+    code = "QUOTE_MALFORMED"
+    remedy = "restart e2etrust-agent on the host; if it stays so, look for tampering"
+
+
+class QuoteMagicWrong(QuoteError):
+    code = "QUOTE_MAGIC"
+
+
+class QuoteTypeWrong(QuoteError):
+    code = "QUOTE_TYPE"
+
+
+class SignerForeign(QuoteError):
+    code = "AK_FOREIGN"
+    remedy = "the quote was made by another TPM or key: enrol the host again if it was replaced"
+
+
+class SignatureWrong(QuoteError):
+    code = "SIGNATURE_WRONG"
+
+
+class NonceMismatch(QuoteError):
+    code = "NONCE_MISMATCH"
+    remedy = "attest again with a new challenge"
+
+
+class SelectionMismatch(QuoteError):
+    code = "SELECTION_MISMATCH"
+    remedy = "check that the host's TPM has the PCR banks that its policy names"
+
+
+class PcrDigestMismatch(QuoteError):
+    code = "PCR_DIGEST_MISMATCH"
+    remedy = "attest again: PCRs may have changed while they were read"
+
+
+class EventLogError(EvidenceError):
+    """An event log cannot be read."""
+
+    code = "EVENT_LOG_MALFORMED"
+    remedy = "check that event_log in agent.conf names the firmware's binary_bios_measurements"
+
+
+class EventLogBankAbsent(EventLogError):
+    code = "EVENT_LOG_BANK_ABSENT"
+    remedy = "let the policy name a PCR bank that the firmware logs"
