@@ -92,9 +92,7 @@ class Servers:
 
     def last_action_event(self, server: Any, action: str) -> Any:
         """Return the newest finished event of the newest *action*, or None."""
-        actions = [
-            a for a in self.cloud.compute.server_actions(server.id) if a.action == action
-        ]
+        actions = [a for a in self.cloud.compute.server_actions(server.id) if a.action == action]
         if not actions:
             return None
         newest = max(actions, key=lambda a: a.start_time)

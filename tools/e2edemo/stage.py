@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from e2ecloud import Cloud, api
-
 from e2edemo.chapter import ClaimFailed, Evidence
 from e2edemo.report import Teller
 from e2edemo.servers import Servers, connect
@@ -62,14 +61,20 @@ class Stage:
         """
         done = api.openstack(self.cloud, *words, user=user)
         if done.returncode != 0:
-            raise ClaimFailed(f"openstack {' '.join(words[:4])} failed: {_last(done.stderr)}")
-        return done.stdout
+            raise ClaimFailed(
+                f"openstack {' '.join(words[:4])} failed: {_last(_text(done.stderr))}"
+            )
+        return _text(done.stdout)
 
     def openstack_json(self, *words: str, user: str = "alice") -> Any:
         return api.openstack_json(self.cloud, *words, user=user)
 
-    def on_host(self, host: str, *words: str) -> subprocess.CompletedProcess[str]:
-        return api.host_exec(self.cloud, host, list(words))
+    def on_host(self, host: str, *words: str, data: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a program as root of a compute host, *data* on its standard input."""
+        done = api.host_exec(self.cloud, host, list(words), input=data.encode())
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, _text(done.stdout), _text(done.stderr)
+        )
 
     # --- trust ---------------------------------------------------------------------------
 
@@ -111,12 +116,11 @@ class Stage:
 
     def approve(self, host: str) -> None:
         """As the operator: let a host that failed try again."""
-        config = self.cloud.etc / "e2etrust" / "verifier.conf"
-        api.exec_in(
-            self.cloud,
-            [str(self.cloud.bin / "e2etrust-manage"), "--config-file", str(config)]
-            + ["host", "approve", host],
+        done = api.exec_in(
+            self.cloud, [str(self.cloud.bin / "e2etrust-manage"), "host", "approve", host]
         )
+        if done.returncode != 0:
+            raise ClaimFailed(f"host approve {host} failed: {_last(_text(done.stderr))}")
 
     def _host_or_none(self, name: str) -> HostState | None:
         try:
@@ -129,7 +133,9 @@ class Stage:
     def set_compute(self, host: str, enabled: bool) -> None:
         """Enable or disable a host's nova-compute for scheduling."""
         compute = self.admin.cloud.compute
-        service = next(s for s in compute.services() if s.binary == "nova-compute" and s.host == host)
+        service = next(
+            s for s in compute.services() if s.binary == "nova-compute" and s.host == host
+        )
         if enabled:
             compute.enable_service(service)
         else:
@@ -152,6 +158,10 @@ class Stage:
         return self.on_host(host, "pgrep", "-f", f"guest={domain}[,]").returncode == 0
 
 
+def _text(output: bytes) -> str:
+    return output.decode(errors="replace")
+
+
 def _last(text: str) -> str:
-    lines = [line for line in (text or "").splitlines() if line.strip()]
+    lines = [line for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "no word"

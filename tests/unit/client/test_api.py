@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The REST client against a real HTTP server that answers what each test says."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from keystoneauth1 import noauth, session
+
+from e2etrust_client.api import AttestationClient
+from e2etrust_client.errors import ClientError, ServiceRefusal
+from e2etrust_core.messages import GuestAsk
+
+
+@pytest.fixture
+def service():
+    """An HTTP server: set ``answers[(method, path)] = (status, body)``; ``seen`` has requests."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self):
+            length = int(self.headers.get("Content-Length") or 0)
+            server.seen.append((self.command, self.path, self.rfile.read(length)))
+            status, body = server.answers[(self.command, self.path)]
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = _answer
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.answers, server.seen = {}, []
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def client(service):
+    url = f"http://127.0.0.1:{service.server_address[1]}"
+    return AttestationClient(session.Session(auth=noauth.NoAuth(endpoint=url)))
+
+
+def test_host_is_read_with_its_checks(service, client):
+    row = {"check": "pcr-policy", "outcome": "fail", "reason": "sha256:4", "code": "PCR_MISMATCH"}
+    service.answers["GET", "/v1/hosts/h2"] = (
+        200,
+        {"name": "h2", "state": "untrusted", "lease_seconds": 0, "checks": [row]},
+    )
+    host = client.host("h2")
+    assert (host.state, host.checks[0].code) == ("untrusted", "PCR_MISMATCH")
+
+
+def test_refusal_of_the_service_keeps_code_reason_and_remedy(service, client):
+    service.answers["GET", "/v1/servers/x"] = (
+        403,
+        {"error": {"code": "FORBIDDEN", "reason": "not yours", "remedy": "ask its owner"}},
+    )
+    with pytest.raises(ServiceRefusal) as caught:
+        client.server("x")
+    assert (caught.value.code, caught.value.reason) == ("FORBIDDEN", "not yours")
+    assert caught.value.remedy == "ask its owner"
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"hosts": [{"name": 1}]}', b"\xff"])
+def test_answer_of_another_shape_is_one_clear_error(service, client, body):
+    service.answers["GET", "/v1/hosts"] = (200, body)
+    with pytest.raises(ClientError, match="something else"):
+        client.hosts()
+
+
+def test_error_page_that_is_not_ours_names_the_status(service, client):
+    service.answers["GET", "/v1/hosts"] = (502, b"<html>bad gateway</html>")
+    with pytest.raises(ClientError, match="HTTP 502"):
+        client.hosts()
+
+
+def test_service_that_does_not_answer_is_named_down():
+    auth = noauth.NoAuth(endpoint="http://127.0.0.1:1")
+    with pytest.raises(ClientError) as caught:
+        AttestationClient(session.Session(auth=auth)).info()
+    assert caught.value.code == "SERVICE_DOWN"
+
+
+def test_evidence_is_asked_with_the_nonce_and_without_the_instance_in_the_body(service, client):
+    service.answers["POST", "/v1/servers/i1/evidence"] = (
+        409,
+        {"error": {"code": "NO_LAUNCH", "reason": "none"}},
+    )
+    with pytest.raises(ServiceRefusal):
+        client.server_evidence(GuestAsk("i1", b"\x01\x02"))
+    body = json.loads(service.seen[-1][2])
+    assert body["nonce"] == "AQI="
+    assert "instance" not in body
+
+
+def test_event_query_carries_only_what_was_asked(service, client):
+    path = "/v1/events?limit=5&host=h1"
+    service.answers["GET", path] = (200, {"events": [{"at": "t", "kind": "k", "message": "m"}]})
+    assert client.events(limit=5, host="h1")[0].kind == "k"

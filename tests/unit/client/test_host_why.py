@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The first line of `attestation host show` answers "why"."""
+
+from __future__ import annotations
+
+import pytest
+
+from e2etrust_client.model import HostState
+from e2etrust_client.osc.v1.host import why
+from e2etrust_core.appraisal.model import CheckResult
+
+_PASS = CheckResult("clock", "pass", "the clock went on")
+_FAIL = CheckResult("pcr-policy", "fail", "sha256:4 is not accepted", "PCR_MISMATCH", "reboot it")
+
+
+def test_failed_check_comes_first_with_what_to_do():
+    line = why(HostState("h", "untrusted", checks=[_PASS, _FAIL]))
+    assert line == "PCR_MISMATCH: sha256:4 is not accepted. Next: reboot it"
+
+
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [("trusted", "1 checks passed"), ("held", "approve"), ("unknown", "lease ran out")],
+)
+def test_state_without_a_failed_check_is_explained(state, word):
+    assert word in why(HostState("h", state, checks=[_PASS]))

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guest image of the story, with the secret in it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from e2ecloud import guest_image
+from e2edemo.stage import Stage
+
+
+def image_with_secret(stage: Stage) -> Path:
+    """Build the 1 GiB raw guest image; its ext4 holds the stage's secret file."""
+    path = stage.work / "guest.img"
+    guest_image.build(stage.cloud, path, stage.secret_name, stage.secret)
+    return path
+
+
+def as_qcow2(stage: Stage, source: Path) -> Path:
+    """Return *source* as a compact qcow2 beside it."""
+    path = stage.work / "guest.qcow2"
+    subprocess.run(
+        ["qemu-img", "convert", "-q", "-f", "raw", "-O", "qcow2", str(source), str(path)],
+        check=True,
+    )
+    return path

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guest image with a secret in it is sealed in both layouts and uploaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from e2edemo import guests
+from e2edemo.chapter import Evidence, claim
+from e2edemo.stage import Stage
+
+_UEFI_GUEST = {
+    "hw_firmware_type": "uefi",
+    "hw_machine_type": "q35",
+    "hw_qemu_guest_agent": "yes",
+    "os_shutdown_timeout": "5",
+}
+
+
+def tell(stage: Stage) -> Evidence:
+    source = guests.image_with_secret(stage)
+    name, content = stage.secret_name.encode(), stage.secret.encode()
+    claim(_holds(source, name), "the source image does not hold the secret's name")
+    claim(_holds(source, content), "the source image does not hold the secret")
+    evidence: Evidence = {"source": {"bytes": source.stat().st_size, "secret": stage.secret_name}}
+    for layout in ("main", "full"):
+        evidence[layout] = _seal(stage, source, layout)
+    main, full = evidence["main"], evidence["full"]
+    claim(not main["entry_found"], "main: the secret's directory entry can still be read")
+    claim(not full["entry_found"], "full: the secret's directory entry can still be read")
+    claim(not full["content_found"], "full: the secret can still be read")
+    _upload_plain(stage, source)
+    return evidence
+
+
+def _seal(stage: Stage, source: Path, layout: str) -> Evidence:
+    sealed = stage.work / f"sealed-{layout}.img"
+    sealed.unlink(missing_ok=True)
+    stage.openstack(
+        "sealed", "image", "create", str(source), str(sealed), "--layout", layout,
+        "--format", "raw",
+    )  # fmt: skip
+    found = {
+        "bytes": sealed.stat().st_size,
+        "allocated": sealed.stat().st_blocks * 512,
+        "entry_found": _holds(sealed, stage.secret_name.encode()),
+        "content_found": _holds(sealed, stage.secret.encode()),
+    }
+    stage.say(f"{layout}: directory entry", "readable" if found["entry_found"] else "gone")
+    stage.say(f"{layout}: content", "readable" if found["content_found"] else "gone")
+    properties = [w for k, v in _UEFI_GUEST.items() for w in ("--property", f"{k}={v}")]
+    stage.openstack("sealed", "image", "upload", str(sealed), f"sealed-{layout}", *properties)
+    stage.images[layout] = sealed
+    return found
+
+
+def _upload_plain(stage: Stage, source: Path) -> None:
+    """The same guest unsealed, for the chapters about plain and unsealed servers."""
+    properties = [w for k, v in _UEFI_GUEST.items() for w in ("--property", f"{k}={v}")]
+    qcow2 = guests.as_qcow2(stage, source)
+    stage.openstack(
+        "image", "create", "--disk-format", "qcow2", "--file", str(qcow2), *properties, "unsealed"
+    )
+
+
+def _holds(path: Path, text: bytes) -> bool:
+    """Whether the file's bytes hold *text* anywhere."""
+    step, keep = 16 * 1024 * 1024, len(text) - 1
+    tail = b""
+    with path.open("rb") as file:
+        while block := file.read(step):
+            if text in tail + block:
+                return True
+            tail = block[-keep:] if keep else b""
+    return False
