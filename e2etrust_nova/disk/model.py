@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from e2etrust_nova.errors import DiskServerError
 
 if TYPE_CHECKING:
-    from e2etrust_core.sealed import SealedImage
+    from e2etrust_core.sealed.image import SealedImage
 
 RUN_DIR = Path("/run/e2etrust/disks")
 LOG_DIR = Path("/var/log/e2etrust")
