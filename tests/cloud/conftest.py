@@ -14,10 +14,9 @@ sys.path.insert(0, str(_CHECKOUT / "tools"))
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory):
+    from e2ecloud import Cloud, api
     from e2edemo.__main__ import open_stage
     from e2edemo.report import Teller
-
-    from e2ecloud import Cloud, api
 
     cloud = Cloud.of_checkout()
     ours = api.up(cloud)  # False where it was up: then it is left up

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+
 from e2edemo import chapter as chapters_of
 from e2edemo.chapters import CHAPTERS
 

@@ -6,15 +6,15 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from e2ecloud import guest_image
 from e2edemo.stage import Stage
+from e2eguest import GuestImage, build
 
 
 def image_with_secret(stage: Stage) -> Path:
     """Build the 1 GiB raw guest image; its ext4 holds the stage's secret file."""
     path = stage.work / "guest.img"
-    guest_image.build(stage.cloud, path, stage.secret_name, stage.secret)
-    return path
+    image = GuestImage(stage.secret.encode() + b"\n", secret_name=stage.secret_name)
+    return build(image, path, stage.cloud.cache)
 
 
 def as_qcow2(stage: Stage, source: Path) -> Path:

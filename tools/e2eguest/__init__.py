@@ -7,8 +7,8 @@
 A raw GPT disk of 1 GiB: an EFI system partition with a unified kernel image (Debian's kernel and a
 small initramfs), and an ext4 partition labelled ``root`` with the secret in
 ``/srv/secret/tenant-secret.txt``. On ttyS0 the guest prints ``E2E-GUEST up`` and
-``E2E-SECRET sha256=... CONTENT``; it runs qemu-ga, through which programs in it are started. Upload it with
-:data:`PROPERTIES`. Built without root's mounts or loop devices.
+``E2E-SECRET sha256=... CONTENT``; it runs qemu-ga, through which programs in it are
+started. Upload it with :data:`PROPERTIES`. Built without root's mounts or loop devices.
 """
 
 from e2eguest.image import PROPERTIES as PROPERTIES

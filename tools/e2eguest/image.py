@@ -36,10 +36,11 @@ _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "MTOOLS_
 
 @dataclass(frozen=True)
 class GuestImage:
-    """What differs from image to image: the tenant's secret (one line of text) and the size."""
+    """What differs from image to image: the tenant's secret (one line of text), size, file name."""
 
     secret: bytes
     size_mib: int = 1024
+    secret_name: str = SECRET_NAME
 
 
 def build(image: GuestImage, output: Path, cache: Path) -> Path:
@@ -54,7 +55,7 @@ def build(image: GuestImage, output: Path, cache: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=output.parent) as name:
         root = Path(name, "root")
         shutil.copytree(parts / "root", root, symlinks=True)
-        secret = root / SECRET_DIRECTORY / SECRET_NAME
+        secret = root / SECRET_DIRECTORY / image.secret_name
         secret.parent.mkdir()
         secret.write_bytes(image.secret)
         unfinished = Path(name, "disk")

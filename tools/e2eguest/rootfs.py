@@ -37,12 +37,13 @@ mount -t securityfs securityfs /sys/kernel/security
 mount -t tmpfs run /run
 mount -t tmpfs tmp /tmp
 mkdir -p /run/qga
-secret=/srv/secret/tenant-secret.txt
-sum=$(sha256sum $secret 2>/dev/null)
+# Whatever its name is: the name itself must stand in the directory only.
+for secret in /srv/secret/*; do :; done
+sum=$(sha256sum "$secret" 2>/dev/null)
 {
     echo "E2E-GUEST up"
     [ -c /dev/tpm0 ] && echo "E2E-GUEST vtpm"
-    echo "E2E-SECRET sha256=${sum%% *} $(cat $secret 2>&1)"
+    echo "E2E-SECRET sha256=${sum%% *} $(cat "$secret" 2>&1)"
 } >/dev/console 2>&1
 [ ! -x /srv/boot.local ] || /srv/boot.local >/dev/console 2>&1
 agent() {

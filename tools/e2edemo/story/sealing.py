@@ -8,13 +8,7 @@ from pathlib import Path
 from e2edemo import guests
 from e2edemo.chapter import Evidence, claim
 from e2edemo.stage import Stage
-
-_UEFI_GUEST = {
-    "hw_firmware_type": "uefi",
-    "hw_machine_type": "q35",
-    "hw_qemu_guest_agent": "yes",
-    "os_shutdown_timeout": "5",
-}
+from e2eguest import PROPERTIES
 
 
 def tell(stage: Stage) -> Evidence:
@@ -48,7 +42,7 @@ def _seal(stage: Stage, source: Path, layout: str) -> Evidence:
     }
     stage.say(f"{layout}: directory entry", "readable" if found["entry_found"] else "gone")
     stage.say(f"{layout}: content", "readable" if found["content_found"] else "gone")
-    properties = [w for k, v in _UEFI_GUEST.items() for w in ("--property", f"{k}={v}")]
+    properties = [w for k, v in PROPERTIES.items() for w in ("--property", f"{k}={v}")]
     stage.openstack("sealed", "image", "upload", str(sealed), f"sealed-{layout}", *properties)
     stage.images[layout] = sealed
     return found
@@ -56,7 +50,7 @@ def _seal(stage: Stage, source: Path, layout: str) -> Evidence:
 
 def _upload_plain(stage: Stage, source: Path) -> None:
     """The same guest unsealed, for the chapters about plain and unsealed servers."""
-    properties = [w for k, v in _UEFI_GUEST.items() for w in ("--property", f"{k}={v}")]
+    properties = [w for k, v in PROPERTIES.items() for w in ("--property", f"{k}={v}")]
     qcow2 = guests.as_qcow2(stage, source)
     stage.openstack(
         "image", "create", "--disk-format", "qcow2", "--file", str(qcow2), *properties, "unsealed"

@@ -41,7 +41,7 @@ def _boot(stage: Stage, image: str, name: str, host: str) -> Evidence:
     up = time.monotonic() - started
     line = stage.alice.said(server, _SECRET)
     told = line.split(_SECRET, 1)[1].split()[0]
-    wanted = hashlib.sha256(stage.secret.encode()).hexdigest()
+    wanted = hashlib.sha256(stage.secret.encode() + b"\n").hexdigest()
     claim(told == wanted, f"{name}'s guest read another secret")
     claim(stage.host_of(server) == host, f"{name} runs on {stage.host_of(server)}")
     stage.say(name, f"on {host}, ACTIVE in {active:.1f} s, guest up in {up:.1f} s, secret read")
