@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scheduler filter's options, group ``[e2etrust]`` of nova.conf."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+GROUP = cfg.OptGroup(
+    "e2etrust",
+    title="E2ETrust",
+    help="How nova-scheduler learns which compute hosts hold a lease of trust.",
+)
+
+OPTS = [
+    cfg.StrOpt(
+        "transport_url",
+        default="",
+        secret=True,
+        help="Message bus on which the verifier listens. Empty: Nova's own bus.",
+    ),
+    cfg.FloatOpt(
+        "rpc_timeout",
+        default=3.0,
+        min=0.1,
+        max=60,
+        help="Seconds that one scheduling request waits for the verifier at the most. When it "
+        "does not answer, leases that are known and have not run out still count.",
+    ),
+    cfg.FloatOpt(
+        "retry_interval",
+        default=5.0,
+        min=0,
+        help="Seconds without another question after the verifier did not answer, so that "
+        "scheduling does not wait for it again and again.",
+    ),
+    cfg.FloatOpt(
+        "refresh_interval",
+        default=0.0,
+        min=0,
+        help="Seconds for which an answer is good enough for further requests. 0 asks once per "
+        "scheduling request, so that a lease that was ended is noticed at once.",
+    ),
+    cfg.IntOpt(
+        "logged_refusals",
+        default=100,
+        min=0,
+        help="How many refused hosts of one scheduling request are logged each on a line of "
+        "their own; the rest are counted by code.",
+    ),
+]
+
+
+def register(conf: cfg.ConfigOpts) -> cfg.ConfigOpts.GroupAttr:
+    """Register the options with *conf* (again does no harm) and return the group."""
+    conf.register_group(GROUP)
+    conf.register_opts(OPTS, group=GROUP)
+    return conf[GROUP.name]

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scheduler's one question to the verifier, over oslo.messaging."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import oslo_messaging as messaging
+from nova import rpc
+from oslo_config import cfg
+
+from e2etrust_core import wire
+from e2etrust_core.errors import E2ETrustError
+from e2etrust_core.messages import VERIFIER_TOPIC, DeltaRequest, LeaseDelta, read_reply
+from e2etrust_nova.errors import NovaSideError
+
+#: The verifier listens on oslo.messaging's default exchange; Nova's services use their own.
+_EXCHANGE = "openstack"
+#: On top of the call's own timeout, for what oslo.messaging does before and after waiting.
+_GRACE = 0.5
+
+
+class VerifierDownError(NovaSideError):
+    """The verifier could not be asked."""
+
+    code = "VERIFIER_DOWN"
+    remedy = "Look at e2etrust-verifier and at the message bus between it and nova-scheduler."
+
+
+class VerifierClient:
+    """Asks for lease deltas; belongs to one process and is made after the fork.
+
+    :param url: transport URL of the bus, empty for the transport that Nova has open.
+    :param timeout: seconds that a question takes at the most.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, *, url: str, timeout: float) -> None:
+        self._conf = conf
+        self._url = url
+        self._timeout = timeout
+        self._client: Any = None
+        self._stuck: threading.Thread | None = None
+
+    def lease_delta(self, since: int) -> LeaseDelta:
+        """Return what changed since generation *since*.
+
+        :raises VerifierDownError: no answer in time, or no way to ask.
+        :raises RemoteRefusal: the verifier answered with a refusal.
+        :raises InputError: the answer is not one.
+        """
+        return read_reply(LeaseDelta, self._bounded_call(DeltaRequest(since)))
+
+    def _bounded_call(self, request: DeltaRequest) -> Any:
+        # With its broker gone oslo.messaging waits without end for its first connection,
+        # whatever the call's timeout: so the call has a thread of its own, one at a time.
+        if self._stuck is not None and self._stuck.is_alive():
+            raise VerifierDownError("the message bus does not take the question")
+        outcome = _Outcome()
+        thread = threading.Thread(
+            target=self._call, args=(request, outcome), name="e2etrust-delta", daemon=True
+        )
+        self._stuck = thread
+        thread.start()
+        if not outcome.done.wait(self._timeout + _GRACE):
+            raise VerifierDownError(f"no connection to the message bus in {self._timeout:g} s")
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.answer
+
+    def _call(self, request: DeltaRequest, outcome: _Outcome) -> None:
+        try:
+            outcome.answer = self._rpc().call({}, "lease_delta", request=wire.to_dict(request))
+        except messaging.MessagingTimeout:
+            outcome.error = VerifierDownError(f"no answer in {self._timeout:g} s")
+        except messaging.MessageUndeliverable:
+            outcome.error = VerifierDownError("no verifier listens on the message bus")
+        except Exception as exc:
+            # Whatever else the bus or its driver raises means the same here: not asked.
+            outcome.error = VerifierDownError(f"asking failed ({type(exc).__name__})")
+        finally:
+            outcome.done.set()
+
+    def _rpc(self) -> Any:
+        if self._client is None:
+            transport = (
+                messaging.get_rpc_transport(self._conf, url=self._url)
+                if self._url
+                else rpc.TRANSPORT
+            )
+            self._client = messaging.get_rpc_client(
+                transport,
+                messaging.Target(exchange=_EXCHANGE, topic=VERIFIER_TOPIC),
+                timeout=self._timeout,
+                retry=0,
+                # A bus where nobody listens says so at once instead of after the timeout.
+                transport_options=messaging.TransportOptions(at_least_once=True),
+            )
+        return self._client
+
+
+class _Outcome:
+    """What a call in its own thread came to."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.answer: Any = None
+        self.error: E2ETrustError | None = None

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One process's view of which hosts hold a lease, kept by deltas from the verifier."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from oslo_log import log as logging
+
+from e2etrust_core.appraisal.model import CheckResult
+from e2etrust_core.errors import E2ETrustError, InputError
+from e2etrust_core.messages import HostTrust, LeaseDelta, Refusal
+
+LOG = logging.getLogger(__name__)
+
+#: Asks the verifier for what changed since a generation; raises E2ETrustError.
+Source = Callable[[int], LeaseDelta]
+Clock = Callable[[], float]
+
+#: The end of a lease that a host does not have.
+NEVER = float("-inf")
+
+
+class LeaseView:
+    """Leases by host, with expiry by this process's own monotonic clock.
+
+    A lease is counted from the moment *before* the question was sent, so that it ends here no
+    later than at the verifier, whatever the network did.  A verifier that is away ends nothing
+    and prolongs nothing: what is known runs out.  Thread-safe; belongs to one process.
+
+    :param source: the question to the verifier.
+    :param retry_interval: seconds without a question after one that failed.
+    :param refresh_interval: seconds for which an answer serves further requests.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        retry_interval: float,
+        refresh_interval: float = 0.0,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._source = source
+        self._retry_interval = retry_interval
+        self._refresh_interval = refresh_interval
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._generation = 0
+        self._deadlines: dict[str, float] = {}
+        self._failed: dict[str, tuple[CheckResult, ...]] = {}
+        self._answered_for = NEVER
+        self._not_before = NEVER
+        self._down = False
+
+    def deadlines(self) -> dict[str, float]:
+        """Return each known host's end of lease on this view's clock.  Read it, never write.
+
+        It is the live map and not a copy: a copy per request would cost more than the filter.
+        """
+        return self._deadlines
+
+    def now(self) -> float:
+        """Return the time on this view's clock, seconds."""
+        return self._clock()
+
+    def refresh(self) -> None:
+        """Ask the verifier what changed, at most once; never raises.
+
+        Requests that come while another one asks wait for it and share an answer that was
+        asked for after they came.
+        """
+        arrived = self._clock()
+        with self._lock:
+            if self._answered_for + self._refresh_interval >= arrived:
+                return
+            sent = self._clock()
+            if sent < self._not_before:
+                return
+            try:
+                delta = self._source(self._generation)
+                self._check(delta)
+            except E2ETrustError as exc:
+                self._missed(exc)
+            else:
+                self._apply(delta, sent)
+
+    def why_not(self, host: str) -> Refusal:
+        """Return why *host* holds no lease, in the verifier's words where it said."""
+        for check in self._failed.get(host, ()):
+            return Refusal(
+                check.code or "CHECK_FAILED", f"{check.check}: {check.reason}", check.remedy
+            )
+        if host not in self._deadlines:
+            return Refusal(
+                "HOST_UNKNOWN",
+                "the verifier knows no such host",
+                "enrol it: start e2etrust-agent there, with the host name nova-compute uses",
+            )
+        return Refusal(
+            "LEASE_NONE",
+            "its lease ran out" + (" and the verifier does not answer" if self._down else ""),
+            "look at e2etrust-agent on the host and at e2etrust-verifier",
+        )
+
+    def _check(self, delta: LeaseDelta) -> None:
+        if not delta.full and delta.generation < self._generation:
+            # A verifier with an older database: what it left out is not known, so ask for all.
+            self._generation = 0
+            raise InputError("the verifier's generation went back", code="GENERATION_BACK")
+
+    def _apply(self, delta: LeaseDelta, sent: float) -> None:
+        if self._down:
+            LOG.info("The verifier answers again")
+            self._down = False
+        self._answered_for = sent
+        self._generation = delta.generation
+        # A full answer replaces both maps at once, so that no reader sees an emptied one.
+        deadlines = {} if delta.full else self._deadlines
+        failed = {} if delta.full else self._failed
+        for trust in delta.hosts:
+            _record(trust, sent, deadlines, failed)
+        self._deadlines, self._failed = deadlines, failed
+
+    def _missed(self, exc: E2ETrustError) -> None:
+        self._not_before = self._clock() + self._retry_interval
+        # Told once, not for each scheduling request of an outage.
+        log = LOG.debug if self._down else LOG.warning
+        log(
+            "No news of host trust (%s); known leases count until they run out. Next question "
+            "in %.1f s at the earliest. %s",
+            exc,
+            self._retry_interval,
+            exc.remedy,
+        )
+        self._down = True
+
+
+def _record(
+    trust: HostTrust,
+    sent: float,
+    deadlines: dict[str, float],
+    failed: dict[str, tuple[CheckResult, ...]],
+) -> None:
+    leased = trust.seconds > 0 and not trust.failed
+    deadlines[trust.host] = sent + trust.seconds if leased else NEVER
+    if trust.failed:
+        failed[trust.host] = tuple(trust.failed)
+    else:
+        failed.pop(trust.host, None)

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TrustedHostFilter on Nova's own HostState, RequestSpec and filter handler."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import pytest
+from nova import objects
+from nova.scheduler import filters as nova_filters
+from nova.scheduler import host_manager
+
+from e2etrust_core.appraisal.model import CheckResult
+from e2etrust_core.messages import HostTrust, LeaseDelta
+from e2etrust_nova.scheduler import filters
+from e2etrust_nova.scheduler.filters import TrustedHostFilter
+
+PCR_7 = CheckResult("pcr-policy", "fail", "sha256:7 is not accepted", "PCR_MISMATCH", "look at it")
+TRUSTED = {"trust:trusted_host": "trusted"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nova_objects() -> None:
+    objects.register_all()
+
+
+class Verifier:
+    """Stands where the RPC client would: answers with its hosts, counts questions."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.hosts: list[HostTrust] = []
+
+    def lease_delta(self, since: int) -> LeaseDelta:
+        self.asked += 1
+        return LeaseDelta(self.asked, True, self.hosts)
+
+
+@pytest.fixture
+def verifier(monkeypatch: pytest.MonkeyPatch) -> Verifier:
+    made = Verifier()
+    monkeypatch.setattr(filters, "VerifierClient", lambda *_args, **_kwargs: made)
+    return made
+
+
+def hosts(*names: str) -> list[host_manager.HostState]:
+    return [host_manager.HostState(name, name, "cell") for name in names]
+
+
+def spec(extra_specs: dict[str, str] | None = None, **fields: object) -> objects.RequestSpec:
+    flavor = objects.Flavor(extra_specs=extra_specs or {})
+    return objects.RequestSpec(
+        flavor=flavor, instance_uuid="7e9b2d4e-5a8a-4f0c-9a1e-0f2f3c4d5e6f", **fields
+    )
+
+
+def names(states: object) -> list[str]:
+    return [state.host for state in states]
+
+
+def test_only_leased_hosts_pass(verifier):
+    verifier.hosts = [HostTrust("host1", 60.0), HostTrust("host2", 0.0, [PCR_7])]
+    passed = TrustedHostFilter().filter_all(hosts("host1", "host2", "host3"), spec(TRUSTED))
+    assert names(passed) == ["host1"]
+
+
+def test_plain_flavor_gets_all_hosts_and_asks_nobody(verifier):
+    given = hosts("host1", "host2")
+    assert TrustedHostFilter().filter_all(given, spec()) is given
+    assert verifier.asked == 0
+
+
+def test_one_question_for_any_number_of_hosts(verifier):
+    TrustedHostFilter().filter_all(hosts(*(f"h{i}" for i in range(500))), spec(TRUSTED))
+    assert verifier.asked == 1
+
+
+def test_no_leased_host_is_an_empty_list_and_not_none(verifier):
+    assert list(TrustedHostFilter().filter_all(hosts("host1"), spec(TRUSTED))) == []
+
+
+def test_any_iterable_of_hosts_is_taken(verifier):
+    verifier.hosts = [HostTrust("host1", 60.0)]
+    passed = TrustedHostFilter().filter_all(iter(hosts("host1", "host2")), spec(TRUSTED))
+    assert names(passed) == ["host1"]
+
+
+def test_unreadable_demand_refuses_every_host(verifier, caplog):
+    verifier.hosts = [HostTrust("host1", 60.0)]
+    caplog.set_level(logging.INFO)
+    asked = spec({"trust:trusted_host": "untrusted"})
+    assert list(TrustedHostFilter().filter_all(hosts("host1"), asked)) == []
+    assert "DEMAND_UNREADABLE" in caplog.text
+
+
+def test_trait_required_by_the_image_is_a_demand(verifier):
+    verifier.hosts = [HostTrust("host2", 60.0)]
+    image = objects.ImageMeta.from_dict(
+        {"properties": {"trait:CUSTOM_E2ETRUST_TRUSTED": "required", "unknown_property": "x"}}
+    )
+    passed = TrustedHostFilter().filter_all(hosts("host1", "host2"), spec(image=image))
+    assert names(passed) == ["host2"]
+
+
+def test_request_without_an_image_is_read(verifier):
+    assert names(TrustedHostFilter().filter_all(hosts("host1"), spec(image=None))) == ["host1"]
+
+
+def test_refused_hosts_are_logged_with_their_failed_check(verifier, caplog):
+    verifier.hosts = [HostTrust("host1", 60.0), HostTrust("host2", 0.0, [PCR_7])]
+    caplog.set_level(logging.INFO)
+    TrustedHostFilter().filter_all(hosts("host1", "host2", "host3"), spec(TRUSTED))
+    lines = [r.getMessage() for r in caplog.records if "refused" in r.getMessage()]
+    assert len(lines) == 2
+    assert "host2" in lines[0]
+    assert "PCR_MISMATCH" in lines[0]
+    assert "pcr-policy" in lines[0]
+    assert "host3" in lines[1]
+    assert "HOST_UNKNOWN" in lines[1]
+
+
+def test_beyond_the_limit_refused_hosts_are_counted_by_code(verifier, caplog):
+    verifier.hosts = [HostTrust("h0", 0.0, [PCR_7])]
+    caplog.set_level(logging.INFO)
+    TrustedHostFilter().filter_all(hosts(*(f"h{i}" for i in range(150))), spec(TRUSTED))
+    lines = [r.getMessage() for r in caplog.records if "refused" in r.getMessage()]
+    assert len(lines) == 101
+    assert lines[-1].startswith("50 more hosts refused")
+    assert "50 HOST_UNKNOWN" in lines[-1]
+
+
+def test_rebuild_is_filtered_by_novas_handler(verifier):
+    verifier.hosts = [HostTrust("host2", 60.0)]
+    asked = spec(TRUSTED, scheduler_hints={"_nova_check_type": ["rebuild"]})
+    handler = nova_filters.HostFilterHandler()
+    assert TrustedHostFilter.RUN_ON_REBUILD
+    assert handler.get_filtered_objects([TrustedHostFilter()], hosts("host1"), asked) == []
+    assert names(handler.get_filtered_objects([TrustedHostFilter()], hosts("host2"), asked)) == [
+        "host2"
+    ]
+
+
+def test_forked_worker_makes_a_view_of_its_own(verifier):
+    verifier.hosts = [HostTrust("host1", 60.0)]
+    filter_ = TrustedHostFilter()
+    filter_.filter_all(hosts("host1"), spec(TRUSTED))
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        # In the child: a fresh view asks again although the parent's answer is there.
+        before = verifier.asked
+        passed = filter_.filter_all(hosts("host1"), spec(TRUSTED))
+        ours = filter_._views[os.getpid()] is not filter_._views[os.getppid()]
+        os.write(
+            write, b"ok" if ours and verifier.asked == before + 1 and len(passed) == 1 else b"no"
+        )
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as answer:
+        assert answer.read() == b"ok"
+    os.waitpid(child, 0)
