@@ -99,6 +99,11 @@ def dump(document: Object) -> bytes:
     return json.dumps(document, separators=(",", ":"), ensure_ascii=True).encode()
 
 
+def base64_text(data: bytes) -> str:
+    """Bytes as LUKS2 JSON holds them."""
+    return base64.b64encode(data).decode("ascii")
+
+
 def _refuse(what: str) -> NoReturn:
     raise HeaderBrokenError(f"LUKS2 JSON: {what}")
 
