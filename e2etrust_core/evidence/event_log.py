@@ -1,14 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signatures first; the implementation follows."""
+"""TCG event logs: a bounded reader, and the PCR values that a log comes to.
+
+TCG PC Client Platform Firmware Profile 1.05, 10 (event log) and 10.4.5 (Spec ID event,
+StartupLocality); SHA-1 logs as in the TCG PC Client Implementation for BIOS 1.21.  A log is only
+a story until its replay equals quoted PCR values: event types and data are not hashed here.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+
+from e2etrust_core.evidence.errors import EventLogBankAbsent, EventLogError
+from e2etrust_core.evidence.model import MAX_EVENT_LOG
+from e2etrust_core.suites import HASH_BY_ID, HASHES
+
+EV_NO_ACTION = 0x00000003
+MAX_EVENTS = 32768
+
+_SPEC_ID_03 = b"Spec ID Event03\0"
+_STARTUP_LOCALITY = b"StartupLocality\0"
+_MAX_ALGORITHMS = 16
+_MAX_DIGEST = 64
+_PCRS = 24
+#: PCRs a platform reset sets to zero and that only firmware and system extend.
+_STATIC_PCRS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """``digests``: bank name -> digest; banks unknown to us are left out."""
+    """``digests``: bank name -> digest; banks of hashes unknown here are left out."""
 
     pcr: int
     kind: int
@@ -18,16 +39,168 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class EventLog:
+    """``banks``: those that the log has digests of.
+
+    ``startup_locality``: the locality of TPM2_Startup (0, 3), or 4 after an H-CRTM sequence.
+    The Spec ID event at the front of a crypto-agile log is not among ``events``.
+    """
+
     banks: tuple[str, ...]
     events: tuple[Event, ...]
     startup_locality: int
 
 
 def parse_event_log(data: bytes) -> EventLog:
-    """:raises EventLogError: not a TCG event log."""
-    raise NotImplementedError
+    """Decode a whole log: crypto-agile, or SHA-1 where no Spec ID Event03 stands in front.
+
+    Sizes are checked against what is there before anything is taken or allocated.
+
+    :param data: binary_bios_measurements, at most :data:`.model.MAX_EVENT_LOG` bytes.
+    :raises EventLogError: empty, too long, cut off, or not a log.
+    """
+    if not data:
+        raise EventLogError("the event log is empty")
+    if len(data) > MAX_EVENT_LOG:
+        raise EventLogError(f"event log of {len(data)} bytes, at most {MAX_EVENT_LOG} are read")
+    cursor = _Cursor(data)
+    first = _sha1_event(cursor)
+    if first.kind == EV_NO_ACTION and first.data.startswith(_SPEC_ID_03):
+        sizes = _spec_id_algorithms(first.data)
+        events = _all_events(cursor, sizes, [])
+        banks = tuple(HASH_BY_ID[alg].name for alg in sizes if alg in HASH_BY_ID)
+    else:
+        events = _all_events(cursor, None, [first])
+        banks = ("sha1",)
+    return EventLog(banks, tuple(events), _startup_locality(events))
 
 
 def replay(log: EventLog, bank: str, seed_pcr0: bytes | None = None) -> dict[int, bytes]:
-    """Return PCR index -> value for the PCRs 0-23 that the log touches, and PCR 0."""
-    raise NotImplementedError
+    """Return PCR index -> the value that *log* comes to in *bank*.
+
+    PCRs 0 to 15 are always there (zeros where the log has nothing), later ones where the log
+    extends them.  An event without a digest of *bank* extends nothing in it.
+
+    :param seed_pcr0: the value PCR 0 has before the first event, where it is known from outside
+        the log (an H-CRTM measurement the firmware does not log); it overrides what the log
+        says of the start-up locality.
+    :raises EventLogBankAbsent: the log has no digests of that bank.
+    """
+    if bank not in log.banks:
+        raise EventLogBankAbsent(f"the event log has no digests of bank {bank}")
+    name, size = HASHES[bank].hashlib_name, HASHES[bank].size
+    pcrs = {index: bytes(size) for index in range(_STATIC_PCRS)}
+    pcrs[0] = (
+        seed_pcr0 if seed_pcr0 is not None else bytes([*bytes(size - 1), log.startup_locality])
+    )
+    for event in log.events:
+        if event.kind != EV_NO_ACTION and bank in event.digests:
+            before = pcrs.get(event.pcr, bytes(size))
+            pcrs[event.pcr] = hashlib.new(name, before + event.digests[bank]).digest()
+    return pcrs
+
+
+class _Cursor:
+    """Little-endian reading from *data*, every size checked first."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.at = 0
+
+    @property
+    def left(self) -> int:
+        return len(self._data) - self.at
+
+    def take(self, size: int) -> bytes:
+        if size > self.left:
+            raise EventLogError(
+                f"event log cut off at byte {self.at}: {size} bytes are due, {self.left} are left"
+            )
+        taken = self._data[self.at : self.at + size]
+        self.at += size
+        return taken
+
+    def uint(self, size: int) -> int:
+        return int.from_bytes(self.take(size), "little")
+
+
+def _all_events(cursor: _Cursor, sizes: dict[int, int] | None, events: list[Event]) -> list[Event]:
+    while cursor.left:
+        if len(events) >= MAX_EVENTS:
+            raise EventLogError(f"event log of more than {MAX_EVENTS} events")
+        events.append(_sha1_event(cursor) if sizes is None else _agile_event(cursor, sizes))
+    return events
+
+
+def _sha1_event(cursor: _Cursor) -> Event:
+    """TCG_PCClientPCREvent (PFP 10.2.1)."""
+    pcr, kind = cursor.uint(4), cursor.uint(4)
+    digest = cursor.take(20)
+    return _event(cursor, pcr, kind, {"sha1": digest})
+
+
+def _agile_event(cursor: _Cursor, sizes: dict[int, int]) -> Event:
+    """TCG_PCR_EVENT2 (PFP 10.2.2): one digest of every algorithm of the Spec ID event.
+
+    Real firmware leaves some out; none may come twice or be of another algorithm.
+    """
+    pcr, kind, count = cursor.uint(4), cursor.uint(4), cursor.uint(4)
+    if not 1 <= count <= len(sizes):
+        raise EventLogError(f"event at byte {cursor.at}: {count} digests, {len(sizes)} are due")
+    digests: dict[int, bytes] = {}
+    for _ in range(count):
+        alg = cursor.uint(2)
+        if alg not in sizes or alg in digests:
+            raise EventLogError(f"event at byte {cursor.at}: a digest of algorithm {alg:#06x}")
+        digests[alg] = cursor.take(sizes[alg])
+    known = {HASH_BY_ID[alg].name: value for alg, value in digests.items() if alg in HASH_BY_ID}
+    return _event(cursor, pcr, kind, known)
+
+
+def _event(cursor: _Cursor, pcr: int, kind: int, digests: dict[str, bytes]) -> Event:
+    # Informative events may name no PCR at all; every other one extends the PCR it names.
+    if pcr >= _PCRS and kind != EV_NO_ACTION:
+        raise EventLogError(f"event before byte {cursor.at}: there is no PCR {pcr}")
+    return Event(pcr, kind, digests, cursor.take(cursor.uint(4)))
+
+
+def _spec_id_algorithms(data: bytes) -> dict[int, int]:
+    """Return algorithm -> digest size out of TCG_EfiSpecIdEvent (PFP 10.4.5.1)."""
+    cursor = _Cursor(data)
+    cursor.take(len(_SPEC_ID_03))
+    cursor.uint(4)  # platformClass
+    minor, major = cursor.uint(1), cursor.uint(1)
+    cursor.take(2)  # specErrata, uintnSize
+    if (major, minor) != (2, 0):
+        raise EventLogError(f"Spec ID Event03 of version {major}.{minor}, not 2.0")
+    count = cursor.uint(4)
+    if not 1 <= count <= _MAX_ALGORITHMS:
+        raise EventLogError(f"Spec ID event names {count} algorithms: 1 to {_MAX_ALGORITHMS} exist")
+    sizes: dict[int, int] = {}
+    for _ in range(count):
+        alg, size = cursor.uint(2), cursor.uint(2)
+        if alg in sizes or not 1 <= size <= _MAX_DIGEST:
+            raise EventLogError(f"Spec ID event: algorithm {alg:#06x} twice, or of a wrong size")
+        if alg in HASH_BY_ID and size != HASH_BY_ID[alg].size:
+            raise EventLogError(f"Spec ID event: digests of {alg:#06x} are not {size} bytes")
+        sizes[alg] = size
+    cursor.take(cursor.uint(1))  # vendorInfo
+    if cursor.left:
+        raise EventLogError("Spec ID event: bytes behind its vendor information")
+    return sizes
+
+
+def _startup_locality(events: list[Event]) -> int:
+    """PFP 10.4.5.3."""
+    found = [
+        event.data
+        for event in events
+        if event.kind == EV_NO_ACTION and event.data.startswith(_STARTUP_LOCALITY)
+    ]
+    if not found:
+        return 0
+    if len(found) > 1 or len(found[0]) != len(_STARTUP_LOCALITY) + 1:
+        raise EventLogError("the start-up locality is not stated once and in one byte")
+    locality = found[0][-1]
+    if locality not in (0, 3, 4):
+        raise EventLogError(f"the TPM cannot have been started from locality {locality}")
+    return locality
