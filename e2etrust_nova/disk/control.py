@@ -50,9 +50,8 @@ def detach(instance: str, run_dir: Path) -> None:
     places = Places(run_dir, instance)
     if not run_dir.exists() and not mounts.views(instance):
         return
-    with _locked(places):
+    with _locked(places, last=True):
         _take_down(places)
-    places.lock.unlink(missing_ok=True)
 
 
 def list_attached(run_dir: Path) -> list[Attached]:
@@ -67,19 +66,31 @@ def list_attached(run_dir: Path) -> list[Attached]:
 
 
 @contextmanager
-def _locked(places: Places) -> Iterator[None]:
-    """One attach or detach of a server at a time."""
+def _locked(places: Places, *, last: bool = False) -> Iterator[None]:
+    """One attach or detach of a server at a time; the `last` one takes the lock's file along."""
     try:
         places.run_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
-        lock = os.open(places.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        lock = _lock_file(places.lock)
     except OSError as error:
         raise DiskServerError(
             f"{places.run_dir} cannot be used: {error.strerror}", code="RUN_DIR_UNUSABLE"
         ) from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+        if last:
+            places.lock.unlink(missing_ok=True)
     finally:
+        os.close(lock)
+
+
+def _lock_file(path: Path) -> int:
+    """Lock the file that is at `path` once the lock is held: its last holder may remove it."""
+    while True:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock), os.stat(path)):
+                return lock
         os.close(lock)
 
 

@@ -10,7 +10,7 @@ import resource
 import signal
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
-_MCL_CURRENT, _MCL_FUTURE = 1, 2
+_MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -22,11 +22,11 @@ def seal_process() -> None:
 
 
 def lock_memory() -> bool:
-    """Keep this process's memory, present and future, out of swap; not inherited by fork.
+    """Keep what this process uses of memory, now and later, out of swap; not inherited by fork.
 
     :returns: False where the kernel refuses (RLIMIT_MEMLOCK without CAP_IPC_LOCK).
     """
-    return _libc.mlockall(_MCL_CURRENT | _MCL_FUTURE) == 0
+    return _libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) == 0
 
 
 def spare_from_oom() -> None:
