@@ -47,7 +47,7 @@ def verify(
     record = read_record(second.record, keys)
     signed = CheckResult("record-signature", "pass", "the verifier's key signed the launch record")
     asked = _asked_for(instance, record)
-    rest = verify_server(record, second.evidence, nonce, secret)
+    rest = verify_server(record, second.evidence, nonce, secret, challenged=identity)
     return ServerVerification(record, Verdict([signed, asked, *rest.checks]))
 
 
