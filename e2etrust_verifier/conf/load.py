@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read the configuration: one function for service, command line and WSGI application."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from castellan import options as castellan_options
+from oslo_config import cfg
+from oslo_db import options as db_options
+from oslo_log import log
+
+from e2etrust_core.errors import E2ETrustError
+from e2etrust_verifier.conf import placement, service_auth, verifier
+
+DEFAULT_FILE = "/etc/e2etrust/verifier.conf"
+DEFAULT_DATABASE = "sqlite:////var/lib/e2etrust/verifier.sqlite"
+
+
+class ConfigurationError(E2ETrustError):
+    """The configuration cannot be used."""
+
+    code = "CONFIGURATION_WRONG"
+
+
+def load(files: list[str] | None = None, conf: cfg.ConfigOpts | None = None) -> cfg.ConfigOpts:
+    """Read *files* (default: /etc/e2etrust/verifier.conf, if it is there) into a configuration.
+
+    :param conf: the object to fill; a new one by default.
+    :raises ConfigurationError: a file is missing, malformed, or readable by others.
+    """
+    conf = cfg.ConfigOpts() if conf is None else conf
+    register(conf)
+    if files is None:
+        files = [DEFAULT_FILE] if Path(DEFAULT_FILE).exists() else []
+    for name in files:
+        refuse_if_others_read(Path(name))
+    try:
+        conf([], project="e2etrust", prog="e2etrust-verifier", default_config_files=files)
+    except cfg.Error as exc:
+        raise ConfigurationError(
+            f"the configuration cannot be read: {exc}",
+            remedy="correct that file; doc/admin lists all options",
+        ) from None
+    return conf
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Register every option that the verifier reads."""
+    conf.register_opts(verifier.OPTIONS, verifier.GROUP)
+    service_auth.register(conf)
+    placement.register(conf)
+    db_options.set_defaults(conf, connection=DEFAULT_DATABASE)
+    castellan_options.set_defaults(conf)
+    log.register_options(conf)
+
+
+def refuse_if_others_read(path: Path) -> None:
+    """Raise ConfigurationError where anybody on the machine may read *path*.
+
+    These files hold the passwords of broker, database and service account.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError as exc:
+        raise ConfigurationError(
+            f"{path} cannot be read: {exc.strerror}", remedy="give its path with --config-file"
+        ) from None
+    if mode & stat.S_IROTH:
+        raise ConfigurationError(
+            f"{path} can be read by every user of this machine",
+            code="CONFIGURATION_OPEN",
+            remedy=f"chmod o-rwx {path}",
+        )

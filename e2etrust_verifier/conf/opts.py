@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All options, for oslo-config-generator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from e2etrust_verifier.conf import placement, service_auth, verifier
+
+
+def list_opts() -> list[tuple[str, list[Any]]]:
+    return [
+        (verifier.GROUP.name, verifier.OPTIONS),
+        (service_auth.GROUP.name, service_auth.documented()),
+        (placement.GROUP.name, placement.documented()),
+    ]

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Group [placement]: where trust is shown as a trait.  Left out, Placement is not used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keystoneauth1 import loading
+from oslo_config import cfg
+
+GROUP = cfg.OptGroup("placement", title="Placement traits")
+
+OPTIONS = [
+    cfg.FloatOpt(
+        "sync_interval",
+        default=15.0,
+        min=0.1,
+        help="Seconds between two comparisons of all traits with all leases. A change of trust"
+        " is also written at once; this heals what was missed.",
+    ),
+    cfg.DictOpt(
+        "provider_names",
+        default={},
+        help="Host name to resource provider name, for hosts where the two differ.",
+    ),
+]
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    conf.register_opts(OPTIONS, GROUP)
+    loading.register_session_conf_options(conf, GROUP.name)
+    loading.register_auth_conf_options(conf, GROUP.name)
+    loading.register_adapter_conf_options(conf, GROUP.name)
+    conf.set_default("service_type", "placement", GROUP.name)
+
+
+def documented() -> list[Any]:
+    """Return the options for the sample file."""
+    return [
+        *OPTIONS,
+        *loading.get_session_conf_options(),
+        *loading.get_auth_common_conf_options(),
+        *loading.get_auth_plugin_conf_options("password"),
+        *loading.get_adapter_conf_options(),
+    ]

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nonces: drawn, used once, gone."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from e2etrust_verifier.db.models import Challenge
+
+#: Challenges one host may have open; an older one gives way.
+OPEN_PER_HOST = 64
+
+
+def digest(nonce: bytes) -> str:
+    return hashlib.sha256(nonce).hexdigest()
+
+
+def add(session: Session, challenge: Challenge) -> None:
+    session.add(challenge)
+    session.flush()
+    surplus = session.scalars(
+        sa.select(Challenge.nonce_sha256)
+        .where(Challenge.host == challenge.host)
+        .order_by(Challenge.issued_at.desc())
+        .offset(OPEN_PER_HOST)
+    ).all()
+    if surplus:
+        session.execute(sa.delete(Challenge).where(Challenge.nonce_sha256.in_(surplus)))
+
+
+def use(session: Session, nonce: bytes, host: str, purpose: str, now: datetime) -> Challenge | None:
+    """Return the challenge of *nonce* and use it up; None where it is not good (any more).
+
+    One UPDATE decides, so of two workers with the same nonce one gets it.
+    """
+    key = digest(nonce)
+    taken = session.execute(
+        sa.update(Challenge)
+        .where(
+            Challenge.nonce_sha256 == key,
+            Challenge.host == host,
+            Challenge.purpose == purpose,
+            Challenge.used == 0,
+            Challenge.expires_at > now,
+        )
+        .values(used=1)
+        .execution_options(synchronize_session=False)
+    )
+    return session.get(Challenge, key) if taken.rowcount == 1 else None  # type: ignore[attr-defined]
+
+
+def forget_expired(session: Session, now: datetime) -> None:
+    session.execute(sa.delete(Challenge).where(Challenge.expires_at <= now))

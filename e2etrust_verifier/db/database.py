@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Transactions: work as a function over a session, tried again where the database asks for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+import tenacity
+from oslo_config import cfg
+from oslo_db import exception as db_exc
+from oslo_db.sqlalchemy import enginefacade
+from sqlalchemy.orm import Session
+
+T = TypeVar("T")
+
+_again = tenacity.retry(
+    retry=tenacity.retry_if_exception_type((db_exc.DBDeadlock, db_exc.DBConnectionError)),
+    stop=tenacity.stop_after_attempt(5),
+    wait=tenacity.wait_exponential_jitter(initial=0.05, max=1.0),
+    reraise=True,
+)
+
+
+@enginefacade.transaction_context_provider
+class _Context:
+    """One transaction's place in oslo.db; never shared between threads."""
+
+
+class Database:
+    """The verifier's database, as [database] in *conf* names it."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._manager = enginefacade.transaction_context()
+        self._manager.configure(**{**dict(conf.database.items()), "sqlite_fk": True})
+        self._manager.append_on_engine_create(self._prepare)
+        self._intent = threading.local()
+
+    def read(self, work: Callable[[Session], T]) -> T:
+        """Return what *work* finds in one snapshot."""
+        return self._run(self._manager.reader, work, writing=False)
+
+    def write(self, work: Callable[[Session], T]) -> T:
+        """Run *work* in one transaction and return its result; all or nothing.
+
+        *work* may be run again after a deadlock or a lost connection: it must not do anything
+        but database work.
+        """
+        return self._run(self._manager.writer, work, writing=True)
+
+    @property
+    def engine(self) -> sa.Engine:
+        return self._manager.writer.get_engine()
+
+    def dispose(self) -> None:
+        """Close all pooled connections."""
+        self._manager.dispose_pool()
+
+    @_again
+    def _run(self, role: Any, work: Callable[[Session], T], *, writing: bool) -> T:
+        self._intent.writing = writing
+        try:
+            with role.using(_Context()) as session:
+                return work(session)
+        finally:
+            self._intent.writing = False
+
+    def _prepare(self, engine: sa.Engine) -> None:
+        if engine.dialect.name != "sqlite":
+            return
+
+        @sa.event.listens_for(engine, "connect")
+        def connect(connection: Any, _record: Any) -> None:
+            connection.execute("PRAGMA busy_timeout = 15000")
+            connection.execute("PRAGMA journal_mode = WAL")
+
+        # A transaction that reads first and writes later cannot wait for another writer in
+        # SQLite: it fails at once.  So a writer says at its beginning that it is one.
+        @sa.event.listens_for(engine, "begin", insert=True)
+        def begin(connection: sa.Connection) -> None:
+            if getattr(self._intent, "writing", False) and "in_transaction" not in connection.info:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                connection.info["in_transaction"] = True

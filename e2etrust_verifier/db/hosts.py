@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts' immutable records, and what holds of each host now."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from e2etrust_verifier.db.models import Generation, Host, HostState
+
+
+def find(session: Session, name: str) -> Host | None:
+    return session.get(Host, name)
+
+
+def everyone(session: Session) -> list[Host]:
+    return list(session.scalars(sa.select(Host).order_by(Host.name)))
+
+
+def add(session: Session, host: Host, *, held: bool, now: datetime) -> None:
+    """Write the record.  Raises DBDuplicateEntry at commit where the name is taken."""
+    session.add(host)
+    session.flush()
+    state = lock_state(session, host.name, now)
+    state.held = held
+    state.failed = "[]"
+    state.clock = state.reset_count = state.restart_count = None
+    touch(session, state)
+
+
+def remove(session: Session, name: str) -> bool:
+    """Forget who the host is; its state stays, for schedulers to hear that it is untrusted."""
+    return bool(session.execute(sa.delete(Host).where(Host.name == name)).rowcount)  # type: ignore[attr-defined]
+
+
+def state(session: Session, name: str) -> HostState | None:
+    return session.get(HostState, name)
+
+
+def states(session: Session) -> dict[str, HostState]:
+    return {s.host: s for s in session.scalars(sa.select(HostState))}
+
+
+def lock_state(session: Session, name: str, now: datetime) -> HostState:
+    """Return the host's state, held against other workers until the transaction ends."""
+    found = session.get(HostState, name, with_for_update=True)
+    if found is None:
+        found = HostState(host=name, generation=0, held=False, since=now, failed="[]")
+        session.add(found)
+    return found
+
+
+def touch(session: Session, state: HostState) -> None:
+    """Note that *state* changed, under the next number of the one counter.
+
+    The counter's row stays locked until the transaction ends, so changes become visible in the
+    order of their numbers, and nobody who asks for what came after one can miss any.
+    """
+    session.execute(sa.update(Generation).values(value=Generation.value + 1))
+    state.generation = session.execute(sa.select(Generation.value)).scalar_one()
+    session.flush()
+
+
+def counter(session: Session) -> tuple[int, int]:
+    """Return (first, last): the range of change numbers this database knows."""
+    row = session.execute(sa.select(Generation.first, Generation.value)).one()
+    return row[0], row[1]
+
+
+def changed_since(session: Session, since: int) -> list[HostState]:
+    return list(session.scalars(sa.select(HostState).where(HostState.generation > since)))

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The schema's version, through alembic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from e2etrust_core.errors import E2ETrustError
+from e2etrust_verifier.db.database import Database
+
+_HERE = Path(__file__).with_name("migrations")
+
+
+class SchemaError(E2ETrustError):
+    """The database's schema is not the one this release works with."""
+
+    code = "SCHEMA_OLD"
+    remedy = "run: e2etrust-manage db sync"
+
+
+def sync(database: Database) -> str:
+    """Bring the schema to this release's version and return that version."""
+    config = _config()
+    with database.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    return version(database) or ""
+
+
+def version(database: Database) -> str | None:
+    """Return the schema's version, None where there is no schema."""
+    with database.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def require_current(database: Database) -> None:
+    """Raise SchemaError unless the schema is this release's."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    found = version(database)
+    if found != head:
+        raise SchemaError(f"the database has schema {found or 'none'}, this release needs {head}")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_HERE))
+    return config

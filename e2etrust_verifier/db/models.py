@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables.
+
+``hosts`` is the immutable record of who a host is; all that changes about it is in
+``host_states``, which outlives the record so that a removed host is still told to schedulers.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from e2etrust_verifier.db.columns import LONG_TEXT, Moment
+
+NAME = sa.String(255)
+ID = sa.String(64)
+WORD = sa.String(64)
+
+
+class Base(DeclarativeBase):
+    """Binary collation: host1 and HOST1 are two names on every database."""
+
+    __table_args__ = {
+        "mysql_engine": "InnoDB",
+        "mysql_charset": "utf8mb4",
+        "mysql_collate": "utf8mb4_bin",
+    }
+
+
+class Host(Base):
+    """Who a host is: written once at enrolment, never changed (CVE-2025-13609)."""
+
+    __tablename__ = "hosts"
+
+    name: Mapped[str] = mapped_column(NAME, primary_key=True)
+    suite: Mapped[str] = mapped_column(WORD)
+    ek_public: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    ek_certificate: Mapped[bytes | None] = mapped_column(sa.LargeBinary)
+    ek_accepted_told_by: Mapped[str] = mapped_column(sa.Text)
+    ak_public: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    ak_name: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    enrolled_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class HostState(Base):
+    """What holds of a host now.
+
+    ``generation`` is that of its last change; ``held`` keeps it untrusted until an operator
+    approves; ``failed`` is a JSON list of the checks that failed last; the counters are those of
+    the newest authentic quote (TPMS_CLOCK_INFO).
+    """
+
+    __tablename__ = "host_states"
+
+    host: Mapped[str] = mapped_column(NAME, primary_key=True)
+    generation: Mapped[int] = mapped_column(sa.BigInteger, index=True)
+    lease_id: Mapped[str | None] = mapped_column(ID)
+    lease_expires_at: Mapped[datetime | None] = mapped_column(Moment)
+    held: Mapped[bool] = mapped_column(sa.Boolean, default=False)
+    since: Mapped[datetime] = mapped_column(Moment)
+    attested_at: Mapped[datetime | None] = mapped_column(Moment)
+    failed: Mapped[str] = mapped_column(LONG_TEXT, default="[]")
+    clock: Mapped[int | None] = mapped_column(sa.BigInteger)
+    reset_count: Mapped[int | None] = mapped_column(sa.BigInteger)
+    restart_count: Mapped[int | None] = mapped_column(sa.BigInteger)
+
+
+class Generation(Base):
+    """One row: the number of the last change, and of the first this database knows."""
+
+    __tablename__ = "generation"
+
+    id: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=False)
+    first: Mapped[int] = mapped_column(sa.BigInteger)
+    value: Mapped[int] = mapped_column(sa.BigInteger)
+
+
+class Enrolment(Base):
+    """A credential challenge that waits for its one answer.  Of the secret only a hash."""
+
+    __tablename__ = "enrolments"
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    host: Mapped[str] = mapped_column(NAME, index=True)
+    suite: Mapped[str] = mapped_column(WORD)
+    ek_public: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    ek_certificate: Mapped[bytes | None] = mapped_column(sa.LargeBinary)
+    ek_accepted_told_by: Mapped[str] = mapped_column(sa.Text)
+    ak_public: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    secret_sha256: Mapped[str] = mapped_column(ID)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Moment, index=True)
+
+
+class Challenge(Base):
+    """A nonce, good for one answer of one host for one purpose.
+
+    The counters are those known when it was drawn: evidence for it is younger than they are,
+    in whatever order answers arrive.
+    """
+
+    __tablename__ = "challenges"
+
+    nonce_sha256: Mapped[str] = mapped_column(ID, primary_key=True)
+    host: Mapped[str] = mapped_column(NAME, index=True)
+    purpose: Mapped[str] = mapped_column(WORD)
+    selection: Mapped[str] = mapped_column(sa.Text)
+    lease_id: Mapped[str | None] = mapped_column(ID)
+    clock: Mapped[int | None] = mapped_column(sa.BigInteger)
+    reset_count: Mapped[int | None] = mapped_column(sa.BigInteger)
+    restart_count: Mapped[int | None] = mapped_column(sa.BigInteger)
+    issued_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    used: Mapped[int] = mapped_column(sa.SmallInteger, default=0)
+
+
+class Verdict(Base):
+    """One appraisal of authentic evidence, with a row a check."""
+
+    __tablename__ = "verdicts"
+    __table_args__ = (sa.Index("ix_verdicts_host_at", "host", "at"), Base.__table_args__)
+
+    id: Mapped[int] = mapped_column(sa.Integer, primary_key=True)
+    host: Mapped[str] = mapped_column(NAME)
+    at: Mapped[datetime] = mapped_column(Moment)
+    purpose: Mapped[str] = mapped_column(WORD)
+    policy: Mapped[str] = mapped_column(NAME)
+    trusted: Mapped[bool] = mapped_column(sa.Boolean)
+    checks: Mapped[list[Check]] = relationship(
+        order_by="Check.position", cascade="all, delete-orphan", lazy="selectin"
+    )
+
+
+class Check(Base):
+    __tablename__ = "checks"
+
+    verdict_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("verdicts.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(WORD)
+    outcome: Mapped[str] = mapped_column(WORD)
+    code: Mapped[str] = mapped_column(WORD)
+    reason: Mapped[str] = mapped_column(sa.Text)
+    remedy: Mapped[str] = mapped_column(sa.Text)
+
+
+class Lease(Base):
+    """Every lease there was.  ``ended`` says why it is over."""
+
+    __tablename__ = "leases"
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    host: Mapped[str] = mapped_column(NAME, index=True)
+    granted_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    ended_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
+    ended: Mapped[str | None] = mapped_column(WORD)
+
+
+class Launch(Base):
+    """One granted start of a server; ``record`` is the signed record with its evidence."""
+
+    __tablename__ = "launches"
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    instance: Mapped[str] = mapped_column(ID, index=True)
+    project: Mapped[str | None] = mapped_column(ID)
+    host: Mapped[str] = mapped_column(NAME, index=True)
+    name: Mapped[str] = mapped_column(NAME)
+    image: Mapped[str | None] = mapped_column(ID)
+    flavor: Mapped[str | None] = mapped_column(NAME)
+    key_id: Mapped[str | None] = mapped_column(ID)
+    lease_id: Mapped[str] = mapped_column(ID)
+    state: Mapped[str] = mapped_column(WORD)
+    reason: Mapped[str] = mapped_column(sa.Text, default="")
+    record: Mapped[str] = mapped_column(LONG_TEXT)
+    granted_at: Mapped[datetime] = mapped_column(Moment)
+    ended_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class Refusal(Base):
+    """One refused start of a server; ``told_by`` is verifier or host."""
+
+    __tablename__ = "refusals"
+
+    id: Mapped[int] = mapped_column(sa.Integer, primary_key=True)
+    instance: Mapped[str] = mapped_column(ID, index=True)
+    project: Mapped[str | None] = mapped_column(ID)
+    host: Mapped[str] = mapped_column(NAME)
+    told_by: Mapped[str] = mapped_column(WORD)
+    code: Mapped[str] = mapped_column(WORD)
+    reason: Mapped[str] = mapped_column(sa.Text)
+    remedy: Mapped[str] = mapped_column(sa.Text)
+    at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Event(Base):
+    """Something an operator or tenant may want to know."""
+
+    __tablename__ = "events"
+    __table_args__ = (sa.Index("ix_events_kind_id", "kind", "id"), Base.__table_args__)
+
+    id: Mapped[int] = mapped_column(sa.Integer, primary_key=True)
+    at: Mapped[datetime] = mapped_column(Moment)
+    kind: Mapped[str] = mapped_column(WORD)
+    host: Mapped[str | None] = mapped_column(NAME, index=True)
+    instance: Mapped[str | None] = mapped_column(ID)
+    message: Mapped[str] = mapped_column(sa.Text)

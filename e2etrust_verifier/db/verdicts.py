@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verdicts with a row a check."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import cast
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from e2etrust_core.appraisal.model import CheckResult, Outcome
+from e2etrust_verifier.db.models import Check, Verdict
+
+
+def add(
+    session: Session,
+    host: str,
+    purpose: str,
+    policy: str,
+    checks: list[CheckResult],
+    *,
+    trusted: bool,
+    now: datetime,
+) -> None:
+    rows = [
+        Check(
+            position=n,
+            name=c.check,
+            outcome=c.outcome,
+            code=c.code,
+            reason=c.reason,
+            remedy=c.remedy,
+        )
+        for n, c in enumerate(checks)
+    ]
+    session.add(
+        Verdict(host=host, at=now, purpose=purpose, policy=policy, trusted=trusted, checks=rows)
+    )
+
+
+def last(session: Session, host: str) -> Verdict | None:
+    query = sa.select(Verdict).where(Verdict.host == host).order_by(Verdict.id.desc()).limit(1)
+    return session.scalars(query).first()
+
+
+def results(verdict: Verdict | None) -> list[CheckResult]:
+    """Return a stored verdict's checks as values."""
+    if verdict is None:
+        return []
+    return [
+        CheckResult(c.name, cast(Outcome, c.outcome), c.reason, c.code, c.remedy)
+        for c in verdict.checks
+    ]
+
+
+def keep_newest(session: Session, count: int) -> None:
+    """Delete all but the newest *count* verdicts of each host."""
+    for host in session.scalars(sa.select(Verdict.host).distinct()).all():
+        oldest = session.scalars(
+            sa.select(Verdict.id)
+            .where(Verdict.host == host)
+            .order_by(Verdict.id.desc())
+            .offset(count)
+            .limit(1)
+        ).first()
+        if oldest is not None:
+            old = sa.select(Verdict.id).where(Verdict.host == host, Verdict.id <= oldest)
+            ids = session.scalars(old).all()
+            session.execute(sa.delete(Check).where(Check.verdict_id.in_(ids)))
+            session.execute(sa.delete(Verdict).where(Verdict.id.in_(ids)))
