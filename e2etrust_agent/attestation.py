@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flow 2, attest: at start, before each lease runs out, and on demand."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
+
+from e2etrust_agent.attester import Attester
+from e2etrust_agent.enrolment import enrol
+from e2etrust_agent.standing import StandingBoard
+from e2etrust_agent.verifier_bus import VerifierBus
+from e2etrust_core import messages
+from e2etrust_core.errors import E2ETrustError
+from e2etrust_core.launch import attest_binding
+
+LOG = logging.getLogger(__name__)
+
+#: The verifier knows no such host: its record was removed, or its database is new.
+HOST_UNKNOWN = "HOST_UNKNOWN"
+#: A host attests this much earlier than asked, at random, so that many do not come at once.
+JITTER = 0.2
+
+
+class AttestationLoop:
+    """Keeps the host's lease alive in a thread of its own."""
+
+    def __init__(
+        self,
+        attester: Attester,
+        verifier: VerifierBus,
+        board: StandingBoard,
+        retry_interval: float,
+        retry_interval_max: float,
+    ) -> None:
+        self._attester = attester
+        self._verifier = verifier
+        self._board = board
+        self._backoff = wait_exponential_jitter(
+            initial=retry_interval, max=retry_interval_max, jitter=retry_interval
+        )
+        self._one_at_a_time = threading.Lock()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="attestation", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        self._stopping = True
+        self._wake.set()
+        self._thread.join(timeout)
+
+    def wake(self) -> None:
+        """Attest as soon as possible."""
+        self._wake.set()
+
+    def attest(self) -> messages.AttestResult:
+        """Attest now, in the caller's thread; enrols first where that is still to be done.
+
+        :raises E2ETrustError: no verdict: nobody answered, no evidence could be taken, or the
+            verifier refused to appraise it.
+        """
+        with self._one_at_a_time:
+            try:
+                if not self._board.read().enrolled:
+                    self._enrol()
+                try:
+                    result = self._attest()
+                except messages.RemoteRefusal as exc:
+                    if exc.code != HOST_UNKNOWN:
+                        raise
+                    LOG.warning("the verifier does not know this host; enrolling the same keys")
+                    self._enrol()
+                    result = self._attest()
+            except E2ETrustError as exc:
+                self._board.failed(exc)
+                raise
+            self._tell(result)
+            return result
+
+    def _enrol(self) -> None:
+        new = enrol(self._attester, self._verifier)
+        self._board.enrolled()
+        LOG.info("host %s %s", self._attester.identity.host, "enrolled" if new else "is enrolled")
+
+    def _attest(self) -> messages.AttestResult:
+        host = self._attester.identity.host
+        challenge = self._verifier.challenge(messages.ChallengeRequest(host, "attest"))
+        evidence = self._attester.evidence(challenge, attest_binding)
+        return self._verifier.attest(messages.AttestRequest(host, challenge.nonce, evidence))
+
+    def _tell(self, result: messages.AttestResult) -> None:
+        if result.trusted and result.lease is not None:
+            self._board.leased(result.lease)
+            LOG.info("attested: lease %s for %.0f s", result.lease.id, result.lease.seconds)
+            return
+        refusal = refusal_of(result)
+        self._board.refused(refusal)
+        for check in (c for c in result.checks if c.outcome != "pass"):
+            LOG.error("not trusted: check %s: %s: %s", check.check, check.code, check.reason)
+        if refusal.remedy:
+            LOG.error("what to do: %s", refusal.remedy)
+
+    def _run(self) -> None:
+        retrying = Retrying(
+            retry=retry_if_exception_type(E2ETrustError),
+            wait=self._backoff,
+            stop=lambda _: self._stopping,
+            sleep=self._sleep,
+            before_sleep=_log_failure,
+            retry_error_callback=lambda _: None,
+        )
+        while not self._stopping:
+            try:
+                result = retrying(self.attest)
+            except Exception:
+                # A fault of ours must not end attestation for good; the lease runs out meanwhile.
+                LOG.exception("attestation failed in an unforeseen way")
+                result = None
+            again_in = result.again_in if result is not None else 5.0
+            self._sleep(again_in * random.uniform(1 - JITTER, 1))  # noqa: S311 - jitter
+
+    def _sleep(self, seconds: float) -> None:
+        if self._stopping:
+            return
+        self._wake.wait(max(0.1, seconds))
+        if not self._stopping:
+            self._wake.clear()
+
+
+def refusal_of(result: messages.AttestResult) -> messages.Refusal:
+    """Return the first failed check of an untrusted verdict as a refusal."""
+    for check in result.checks:
+        if check.outcome != "pass":
+            return messages.Refusal(check.code or "NOT_TRUSTED", check.reason, check.remedy)
+    return messages.Refusal("NOT_TRUSTED", "the verifier granted no lease")
+
+
+def _log_failure(state: RetryCallState) -> None:
+    problem = state.outcome.exception() if state.outcome is not None else None
+    seconds = state.next_action.sleep if state.next_action is not None else 0.0
+    if isinstance(problem, E2ETrustError):
+        LOG.error("no lease: %s (again in %.1f s) %s", problem, seconds, problem.remedy)

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reports that wait on disk until the verifier can be told: one file a report.
+
+The agent keeps its own here, and the hook leaves a refusal here when the agent is down.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import stat
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2etrust_agent.client.protocol import RefusalNote
+from e2etrust_agent.errors import StateError
+from e2etrust_core import wire
+from e2etrust_core.errors import InputError
+from e2etrust_core.messages import LaunchUpdate
+
+DEFAULT_REPORT_DIR = Path("/var/lib/e2etrust/reports")
+#: More reports than this are not kept: the oldest go first.
+MAX_REPORTS = 1000
+MAX_REPORT = 64 * 1024
+_NAME = re.compile(r"[0-9]{20}-[0-9a-f]{8}\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Exactly one of the two is set."""
+
+    refusal: RefusalNote | None = None
+    update: LaunchUpdate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A report on disk."""
+
+    path: Path
+    report: Report
+
+
+def leave_refusal(note: RefusalNote, directory: Path = DEFAULT_REPORT_DIR) -> None:
+    """Leave a refusal on disk for the agent to send on.
+
+    :raises StateError: the directory is not a private one of ours, or the disk is full.
+    """
+    leave(Report(refusal=note), directory)
+
+
+def leave(report: Report, directory: Path) -> None:
+    """Write *report* so that it is there whole or not at all, in order of time.
+
+    :raises StateError: the directory is not a private one of ours, or the disk is full.
+    """
+    private_directory(directory)
+    name = f"{time.time_ns():020d}-{secrets.token_hex(4)}.json"
+    write_private(directory / name, wire.to_json(report))
+    for old in _names(directory)[:-MAX_REPORTS]:
+        (directory / old).unlink(missing_ok=True)
+
+
+def waiting(directory: Path) -> list[Waiting]:
+    """Return the reports that wait, oldest first; what cannot be read is removed.
+
+    :raises StateError: the directory is not a private one of ours.
+    """
+    private_directory(directory)
+    found = []
+    for name in _names(directory):
+        path = directory / name
+        try:
+            found.append(Waiting(path, wire.from_json(Report, read_private(path, MAX_REPORT))))
+        except (InputError, FileNotFoundError, StateError):
+            path.unlink(missing_ok=True)
+    return found
+
+
+def private_directory(path: Path) -> None:
+    """Make *path* a directory that only this account can look into.
+
+    :raises StateError: it is a link, or belongs to somebody else.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = os.lstat(path)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise StateError(f"{path} is not a directory of ours")
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            path.chmod(0o700)
+    except OSError as exc:
+        raise StateError(f"{path}: {exc.strerror}") from exc
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Replace *path* by *data* (mode 0600), durably and in one step.
+
+    :raises StateError: it cannot be written; what was there stays.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(temporary, flags, 0o600), "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.rename(temporary, path)
+    except OSError as exc:
+        temporary.unlink(missing_ok=True)
+        raise StateError(f"{path} cannot be written: {exc.strerror}") from exc
+
+
+def read_private(path: Path, limit: int) -> bytes:
+    """Return the bytes of a regular file of ours, at most *limit*.
+
+    :raises FileNotFoundError: there is none.
+    :raises StateError: a link, somebody else's file, or too long.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise
+    except OSError as exc:
+        raise StateError(f"{path} cannot be read: {exc.strerror}") from exc
+    with open(descriptor, "rb") as stream:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+            raise StateError(f"{path} is not a file of ours")
+        data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise StateError(f"{path} is larger than {limit} bytes")
+    return data
+
+
+def _names(directory: Path) -> list[str]:
+    return sorted(name for name in os.listdir(directory) if _NAME.fullmatch(name))

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``e2etrust-agent``: SIGHUP attests at once, SIGTERM ends."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+import oslo_messaging
+from oslo_config import cfg
+from oslo_log import log
+
+from e2etrust_agent.conf import opts
+from e2etrust_agent.identity import forget_identity
+from e2etrust_agent.service import AgentService
+from e2etrust_core.errors import E2ETrustError
+
+CONFIG_FILE = "/etc/e2etrust/agent.conf"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the agent until a signal ends it; return its exit status."""
+    conf = cfg.ConfigOpts()
+    log.register_options(conf)
+    opts.register(conf)
+    conf.register_cli_opt(
+        cfg.BoolOpt(
+            "new-identity",
+            default=False,
+            help="Set the host's attestation key aside and make a new one, after the TPM was "
+            "replaced or cleared on purpose.",
+        )
+    )
+    try:
+        conf(
+            sys.argv[1:] if argv is None else argv,
+            project="e2etrust",
+            prog="e2etrust-agent",
+            default_config_files=[CONFIG_FILE],
+        )
+    except cfg.Error as exc:
+        print(f"CONFIG_UNREADABLE: {exc}", file=sys.stderr)
+        return 2
+    log.setup(conf, "e2etrust")
+    try:
+        _run(conf)
+    except E2ETrustError as exc:
+        print(f"{exc}\n{exc.remedy}".strip(), file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(conf: cfg.ConfigOpts) -> None:
+    settings = opts.settings(conf)
+    if conf.new_identity:
+        forget_identity(settings.state_dir)
+    service = AgentService(settings, oslo_messaging.get_rpc_transport(conf))
+
+    def on_stop(_number: int, _frame: FrameType | None) -> None:
+        service.stop()
+
+    def on_hangup(_number: int, _frame: FrameType | None) -> None:
+        service.attest_now()
+
+    signal.signal(signal.SIGTERM, on_stop)
+    signal.signal(signal.SIGINT, on_stop)
+    signal.signal(signal.SIGHUP, on_hangup)
+    service.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Option group ``[agent]`` and the agent's own name on the message bus."""
+
+from __future__ import annotations
+
+import socket
+
+from oslo_config import cfg
+
+DEFAULT_OPTS = [
+    cfg.StrOpt(
+        "host",
+        default=socket.gethostname(),
+        sample_default="<the machine's host name>",
+        help="Name of this compute host, as nova-compute's [DEFAULT] host has it.",
+    ),
+]
+
+AGENT_OPTS = [
+    cfg.StrOpt(
+        "tcti",
+        default="device:/dev/tpmrm0",
+        help="How to reach the TPM, in the words of tpm2-tss: device:PATH, swtpm:path=SOCKET, "
+        "swtpm:host=H,port=P or mssim:host=H,port=P.",
+    ),
+    cfg.StrOpt(
+        "suite",
+        default="ecc-p256-sha256",
+        choices=["ecc-p256-sha256", "rsa2048-sha256"],
+        help="Algorithm suite of the attestation key. Changing it is another identity.",
+    ),
+    cfg.StrOpt(
+        "socket",
+        default="/run/e2etrust/agent.sock",
+        help="Unix socket where the libvirt hook asks. Its directory belongs to root.",
+    ),
+    cfg.StrOpt(
+        "state_dir",
+        default="/var/lib/e2etrust",
+        help="Directory of the attestation key, of launches and of reports still to be sent.",
+    ),
+    cfg.StrOpt(
+        "event_log",
+        default="/sys/kernel/security/tpm0/binary_bios_measurements",
+        help="TCG event log of this boot; empty where the host has none.",
+    ),
+    cfg.StrOpt(
+        "libvirt_uri",
+        default="qemu:///system",
+        help="libvirt through which a guest is asked for its evidence.",
+    ),
+    cfg.StrOpt(
+        "domain_status_dir",
+        default="/run/libvirt/qemu",
+        help="Where libvirt's QEMU driver keeps the status of running domains. It is read from "
+        "there, since a question to libvirtd would wait for the very hook that waits for us.",
+    ),
+    cfg.FloatOpt(
+        "rpc_timeout",
+        default=5.0,
+        min=0.5,
+        max=60,
+        help="Seconds to wait for one answer of the verifier. A launch makes at most three calls.",
+    ),
+    cfg.FloatOpt(
+        "retry_interval",
+        default=2.0,
+        min=0.1,
+        help="Seconds before a failed enrolment or attestation is tried again; doubles with "
+        "each failure, with jitter, up to retry_interval_max.",
+    ),
+    cfg.FloatOpt("retry_interval_max", default=20.0, min=0.1, help="See retry_interval."),
+    cfg.FloatOpt(
+        "start_grace",
+        default=180.0,
+        min=1,
+        help="Seconds that a granted launch may take until its domain runs.",
+    ),
+    cfg.FloatOpt(
+        "guest_timeout",
+        default=20.0,
+        min=1,
+        help="Seconds that a guest may take to produce its evidence.",
+    ),
+]

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's options as values, and as oslo.config's generator wants them listed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from oslo_config import cfg
+
+from e2etrust_agent.conf import agent
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The agent's configuration, read once; times in seconds."""
+
+    host: str
+    tcti: str
+    suite: str
+    socket: Path
+    state_dir: Path
+    event_log: Path | None
+    libvirt_uri: str
+    domain_status_dir: Path
+    rpc_timeout: float
+    retry_interval: float
+    retry_interval_max: float
+    start_grace: float
+    guest_timeout: float
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Register every option of the agent on *conf*."""
+    conf.register_opts(agent.DEFAULT_OPTS)
+    conf.register_opts(agent.AGENT_OPTS, group="agent")
+
+
+def settings(conf: cfg.ConfigOpts) -> Settings:
+    """Return the registered options of *conf* as a value."""
+    group = conf.agent
+    return Settings(
+        host=str(conf.host),
+        tcti=group.tcti,
+        suite=group.suite,
+        socket=Path(group.socket),
+        state_dir=Path(group.state_dir),
+        event_log=Path(group.event_log) if group.event_log else None,
+        libvirt_uri=group.libvirt_uri,
+        domain_status_dir=Path(group.domain_status_dir),
+        rpc_timeout=group.rpc_timeout,
+        retry_interval=group.retry_interval,
+        retry_interval_max=group.retry_interval_max,
+        start_grace=group.start_grace,
+        guest_timeout=group.guest_timeout,
+    )
+
+
+def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:
+    """Entry point ``oslo.config.opts``."""
+    return [("DEFAULT", agent.DEFAULT_OPTS), ("agent", agent.AGENT_OPTS)]
