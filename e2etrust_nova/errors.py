@@ -31,3 +31,16 @@ class ContainerError(DiskRefusedError):
 
     code = "CONTAINER_BROKEN"
     remedy = "Restore the server's disk file from a copy, or rebuild the server."
+
+
+class VtpmError(NovaSideError):
+    """A server's vTPM did not take its launch measurement."""
+
+    code = "VTPM_UNMEASURED"
+    remedy = "Stop the server, end its swtpm process on the compute host, and start it again."
+
+
+class LaunchRefused(NovaSideError):
+    """The hook does not let a server start (or go on)."""
+
+    code = "LAUNCH_REFUSED"
