@@ -56,7 +56,8 @@ class LaunchMeasurement:
 class LaunchRequest:
     """A server about to start, as the hook read it from its domain.
 
-    ``key_id`` is the id of the image key that the sealed image's token names.
+    ``key_id`` is the id of the image key that the sealed image's token names.  ``vtpm`` says
+    whether the server has a vTPM that takes the measurement; without one no proof reaches it.
     """
 
     measurement: LaunchMeasurement
@@ -65,6 +66,7 @@ class LaunchRequest:
     image: str | None
     flavor: str | None
     key_id: str | None
+    vtpm: bool = False
 
     @property
     def instance(self) -> str:

@@ -67,7 +67,7 @@ class Gate:
             request, nonce = self._measured(domain, root, sealed)
             opened = self._agent.launch_finish(LaunchFinish(nonce, request))
             self._states.save(domain.instance, _state(domain, request, opened, sealed))
-            if domain.has_vtpm:
+            if domain.has_vtpm and not self._states.take_incoming(domain.instance):
                 remove_stale(domain.instance)
             if sealed is not None:
                 _attach(domain, sealed, opened)
@@ -85,7 +85,13 @@ class Gate:
             self._guarded(domain, lambda state: self._start(domain, root, state))
         elif step == "started":
             self._guarded(domain, lambda state: self._started(domain, state))
-        # reconnect: libvirtd came back, the domain lives on, and so does its launch.
+
+    def announce(self, domain: Domain) -> None:
+        """``migrate begin`` or ``restore begin``: the vTPM's state will arrive in a stream.
+
+        :raises StateError: it cannot be kept.
+        """
+        self._states.mark_incoming(domain.instance)
 
     def release(self, domain: Domain) -> None:
         """Take down what a launch has, whole or half; never refused.
@@ -138,6 +144,7 @@ class Gate:
             image=domain.image,
             flavor=domain.flavor,
             key_id=image.key_id if image is not None else None,
+            vtpm=domain.has_vtpm,
         )
         return request, challenge.nonce
 

@@ -46,5 +46,24 @@ class LaunchStates:
     def remove(self, instance: str) -> None:
         self._path(instance).unlink(missing_ok=True)
 
+    def mark_incoming(self, instance: str) -> None:
+        """Remember until the next ``prepare`` that the server arrives by migration or restore.
+
+        :raises StateError: it cannot be kept.
+        """
+        private_directory(self._directory)
+        write_private(self._incoming(instance), b"")
+
+    def take_incoming(self, instance: str) -> bool:
+        """Tell whether the server arrives by migration or restore, and forget it."""
+        try:
+            self._incoming(instance).unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _incoming(self, instance: str) -> Path:
+        return self._directory / f"{instance}.incoming"
+
     def _path(self, instance: str) -> Path:
         return self._directory / f"{instance}.json"

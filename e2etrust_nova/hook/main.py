@@ -12,9 +12,15 @@ import sys
 
 #: Steps at which something is done; at all others the hook ends at once.
 STEPS = frozenset(
-    {("prepare", "begin"), ("start", "begin"), ("started", "begin"), ("release", "end"),
-     ("reconnect", "begin")}
-)  # fmt: skip
+    {
+        ("migrate", "begin"),
+        ("restore", "begin"),
+        ("prepare", "begin"),
+        ("start", "begin"),
+        ("started", "begin"),
+        ("release", "end"),
+    }
+)
 _READ_LIMIT = 4 * 1024 * 1024 + 1
 
 

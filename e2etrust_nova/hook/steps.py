@@ -30,7 +30,12 @@ def run(step: str, text: bytes) -> None:
         if step == "release":
             return  # nothing of ours can be told from it, and a stop is never refused
         raise
-    if step == "prepare":
+    if step in ("migrate", "restore"):
+        if domain.demand and domain.has_vtpm:
+            from e2etrust_nova.hook.gate import Gate
+
+            Gate().announce(domain)
+    elif step == "prepare":
         sealed = _look_at_disks(domain)
         if domain.demand or sealed is not None:
             from e2etrust_nova.hook.gate import Gate
