@@ -22,10 +22,7 @@ MAX_DOMAIN_XML = 4 * 1024 * 1024
 MAX_DEPTH = 64
 
 TRUST_KEY = "trust:trusted_host"
-TRUST_VALUE = "trusted"
 TRUSTED_TRAIT = "CUSTOM_E2ETRUST_TRUSTED"
-#: Values of the removed TrustedFilter that ask for nothing.
-_NO_DEMAND = frozenset({"", "untrusted", "unknown"})
 #: Image properties that say that the image is sealed, should Nova pass them on.
 _SEALED_PROPERTIES = frozenset({"e2etrust_sealed", "os_encrypt_format", "os_encrypt_key_id"})
 _NOVA = re.compile(r"\{http://openstack\.org/xmlns/libvirt/nova/[0-9.]+\}instance")
@@ -194,8 +191,8 @@ def _demand(nova: ET.Element) -> Demand:
     reasons: list[str] = []
     for spec in _children(nova, "flavor/extraSpecs/extraSpec"):
         key, value = spec.get("name") or "", (spec.text or "").strip()
-        # A value nobody knows is taken as a demand: better refused than started untrusted.
-        if key == TRUST_KEY and value.lower() not in _NO_DEMAND:
+        # Whatever its value: one that nobody knows is never read as asking nothing.
+        if key == TRUST_KEY:
             reasons.append(f"flavor {TRUST_KEY}={value}")
         if key.endswith(f":{TRUSTED_TRAIT}") and value == "required":
             reasons.append(f"flavor {key}=required")
