@@ -9,11 +9,14 @@ from typing import Any
 import oslo_messaging as messaging
 from nova import rpc
 from oslo_config import cfg
+from oslo_log import log as logging
 
 from e2etrust_core import wire
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.messages import VERIFIER_TOPIC, DeltaRequest, LeaseDelta, read_reply
 from e2etrust_nova.errors import NovaSideError
+
+LOG = logging.getLogger(__name__)
 
 #: The verifier listens on oslo.messaging's default exchange; Nova's services use their own.
 _EXCHANGE = "openstack"
@@ -77,6 +80,7 @@ class VerifierClient:
             outcome.error = VerifierDownError("no verifier listens on the message bus")
         except Exception as exc:
             # Whatever else the bus or its driver raises means the same here: not asked.
+            LOG.debug("Asking the verifier failed", exc_info=True)
             outcome.error = VerifierDownError(f"asking failed ({type(exc).__name__})")
         finally:
             outcome.done.set()
