@@ -66,7 +66,8 @@ def _under_container(disk: Path, descriptor: int) -> SealedBase:
 
 def _under_overlay(disk: Path, base: Path) -> SealedBase | None:
     at_home = base.parent == base_directory(disk) and _BASE_NAME.fullmatch(base.name)
-    found = _sealed(disk, base, "overlay") or _inside_qcow2(disk, base)
+    inside = _is_qcow2(base)
+    found = _inside_qcow2(disk, base) if inside else _sealed(disk, base, "overlay")
     if found is not None and not at_home:
         raise DiskRefusedError(
             "the disk stands on a sealed file outside Nova's image cache", code="BASE_OUTSIDE"
@@ -83,6 +84,16 @@ def _sealed(disk: Path, base: Path, state: DiskState) -> SealedBase | None:
         return SealedBase(disk, base, SealedImage.from_fd(descriptor, base), state)
     except NotSealedError:
         return None
+    finally:
+        os.close(descriptor)
+
+
+def _is_qcow2(base: Path) -> bool:
+    descriptor = _open_regular(base)
+    if descriptor is None:
+        return False
+    try:
+        return os.pread(descriptor, len(qcow2_header.MAGIC), 0) == qcow2_header.MAGIC
     finally:
         os.close(descriptor)
 

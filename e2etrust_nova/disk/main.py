@@ -114,6 +114,7 @@ def _prepare(work: order.Order, key: bytes) -> _Serving:
     request, places = work.request, Places(work.run_dir, work.request.instance)
     image = SealedImage.open(request.base)
     reader = SealedReader(image, key)
+    reader.read(512, 0)  # an altered first block is told by name, not as a view that is dead
     sealed = Sealed(request.instance, image.key_id, image.header_digest, request.base)
     opened = open_container(request.disk, sealed, key, places.base)
     owner = os.fstat(opened.descriptor)

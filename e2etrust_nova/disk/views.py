@@ -63,10 +63,6 @@ class View(abc.ABC):
     def space(self) -> bytes:
         """fuse_statfs_out of the file system below."""
 
-    def _keep_size(self, change: AttributeChange) -> None:
-        if change.size is not None and change.size != self.size:
-            raise OSError(errno.EINVAL, "the size is fixed")
-
 
 class BaseView(View):
     """The sealed base, decrypted as it is read.  `owner` is (uid, gid) to begin with."""
@@ -103,7 +99,8 @@ class BaseView(View):
         return Attributes(self.size, mode, uid, gid, self.size // 512, 0)
 
     def change(self, change: AttributeChange) -> None:
-        self._keep_size(change)
+        if change.size is not None:
+            raise _read_only()
         mode, uid, gid = _OWNER.unpack_from(self._owner)
         mode = mode if change.mode is None else change.mode & 0o550
         uid = uid if change.uid is None else change.uid
@@ -141,7 +138,8 @@ class ContainerView(View):
         return Attributes(self.size, mode, below.st_uid, below.st_gid, below.st_blocks, mtime)
 
     def change(self, change: AttributeChange) -> None:
-        self._keep_size(change)
+        if change.size is not None and change.size != self.size:
+            raise OSError(errno.EINVAL, "the size is fixed")
         if change.uid is not None or change.gid is not None:
             uid = -1 if change.uid is None else change.uid
             gid = -1 if change.gid is None else change.gid
