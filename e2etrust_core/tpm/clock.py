@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signatures first; the implementation follows."""
+"""The TPM's clock and its counts of resets and restarts (Part 1, 36)."""
 
 from __future__ import annotations
 
@@ -8,5 +8,9 @@ from e2etrust_core.tpm.device import Tpm
 
 
 def read_clock(tpm: Tpm) -> ClockInfo:
-    """TPM2_ReadClock."""
-    raise NotImplementedError
+    """Return the clock as it is now (TPM2_ReadClock); unsigned, for logs and tools."""
+    with tpm.connected() as esys:
+        info = esys.read_clock().clockInfo
+        return ClockInfo(
+            int(info.clock), int(info.resetCount), int(info.restartCount), bool(info.safe)
+        )

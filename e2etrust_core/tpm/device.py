@@ -1,18 +1,58 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signatures first; the implementation follows."""
+"""One TPM that threads share: connected while it is used, let go of afterwards.
+
+Firmware tools and a TPM emulator's other users need the device at times, and an emulator serves
+one client at a time, so nothing is held between operations but saved key contexts.
+"""
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+
+# The TSS writes to stderr what it also returns as an error; it reads this once, when loaded.
+os.environ.setdefault("TSS2_LOG", "all+none")
+
+from tpm2_pytss import (  # noqa: E402
+    ESAPI,
+    ESYS_TR,
+    TPM2_ALG,
+    TPM2_SE,
+    TPMA_SESSION,
+    TPMS_CONTEXT,
+    TPMT_SYM_DEF,
+    TSS2_Exception,
+)
+from tpm2_pytss.TCTILdr import TCTILdr  # noqa: E402
+
+from e2etrust_core.tpm.errors import TpmError, TpmUnreachable  # noqa: E402
+
+#: Seconds a device that is held by somebody else (EBUSY, a full backlog) is tried for.
+PATIENCE = 5.0
+_PAUSE = 0.05
+_LAYER = 0x00FF0000
+_FORMAT_ONE = 0x80
+_TCTI_LAYER = 0x000A0000
+_RC_INITIALIZE = 0x100
 
 
 class Tpm:
-    """One TPM, shared by threads.  Connects when used, lets go after use."""
+    """A TPM behind a TCTI.  Threads may share it; each use is serialised.
 
-    def __init__(self, tcti: str) -> None:
+    ``contexts`` keeps saved key contexts (TPM2_ContextSave) by a name of ours, so that keys are
+    back in under a millisecond; a TPM reset makes them void, and then they are loaded anew.
+    """
+
+    def __init__(self, tcti: str, patience: float = PATIENCE) -> None:
         self.tcti = tcti
+        self.contexts: dict[str, TPMS_CONTEXT] = {}
+        self._patience = patience
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._esys: ESAPI | None = None
 
     def __enter__(self) -> Tpm:
         return self
@@ -21,17 +61,113 @@ class Tpm:
         self.close()
 
     def close(self) -> None:
-        """Let go of the device."""
+        """Forget what was kept.  The device itself is not held between uses."""
+        with self._lock:
+            self.contexts.clear()
 
     @contextmanager
-    def connected(self) -> Iterator[Any]:
-        """Hold the TPM for several operations; re-entrant.
+    def connected(self) -> Iterator[ESAPI]:
+        """Hold the TPM for several operations; re-entrant within a thread.
 
-        :raises TpmUnreachable:
+        :raises TpmUnreachable: no TPM answers there.
+        :raises TpmError: an operation inside was refused.
         """
-        raise NotImplementedError
+        with self._lock:
+            if self._esys is None:
+                self._esys = self._connect()
+            self._depth += 1
+            try:
+                yield self._esys
+            except TSS2_Exception as exc:
+                raise error_of(exc, self.tcti) from exc
+            finally:
+                self._depth -= 1
+                if self._depth == 0:
+                    esys, self._esys = self._esys, None
+                    _disconnect(esys)
+
+    def _connect(self) -> ESAPI:
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                return _open(self.tcti)
+            except (TSS2_Exception, OSError, RuntimeError) as exc:
+                if time.monotonic() >= deadline:
+                    raise TpmUnreachable(f"no TPM answers at {self.tcti} ({exc})") from exc
+            time.sleep(_PAUSE)
 
 
 def open_tpm(tcti: str) -> Tpm:
-    """:param tcti: e.g. ``swtpm:path=/run/x``, ``swtpm:host=h,port=n``, ``device:/dev/tpmrm0``."""
+    """Return the TPM behind *tcti*; it is first connected to when it is used.
+
+    :param tcti: ``device:/dev/tpmrm0``, ``swtpm:path=/run/x`` (its control socket at
+        ``/run/x.ctrl``), ``swtpm:host=h,port=n``, ``mssim:host=h,port=n``.
+    :raises TpmUnreachable: *tcti* has no such form.
+    """
+    kind = tcti.partition(":")[0]
+    if kind not in ("device", "swtpm", "mssim", "tabrmd"):
+        raise TpmUnreachable(f"{tcti!r} names no way to a TPM")
     return Tpm(tcti)
+
+
+def is_refusal(exc: TSS2_Exception) -> bool:
+    """Return whether the TPM itself refused the values it was given (a format-one code).
+
+    Part 2, 6.6: as against a TPM that is busy, locked out or not started.
+    """
+    return not exc.rc & _LAYER and bool(exc.rc & _FORMAT_ONE)
+
+
+def error_of(exc: TSS2_Exception, tcti: str) -> TpmError:
+    """Return the error of ours for one of the TSS."""
+    if exc.rc & _LAYER == _TCTI_LAYER:
+        return TpmUnreachable(f"the TPM at {tcti} stopped answering ({exc})")
+    if exc.rc == _RC_INITIALIZE:
+        return TpmError("the TPM was not started (TPM2_Startup) since its last reset")
+    return TpmError(f"the TPM refused: {exc}")
+
+
+@contextmanager
+def flushed(esys: ESAPI, handle: ESYS_TR) -> Iterator[ESYS_TR]:
+    """Take *handle* out of the TPM at the end, whatever happens in between."""
+    try:
+        yield handle
+    finally:
+        esys.flush_context(handle)
+
+
+@contextmanager
+def policy_session(esys: ESAPI, salt_key: ESYS_TR = ESYS_TR.NONE) -> Iterator[ESYS_TR]:
+    """Yield a SHA-256 policy session that lasts until the end of the block.
+
+    :param salt_key: a loaded decryption key; with it the session also encrypts parameters
+        (AES-128-CFB) in both directions under a salt that only this TPM can know.
+    """
+    handle = esys.start_auth_session(
+        salt_key,
+        ESYS_TR.NONE,
+        TPM2_SE.POLICY,
+        TPMT_SYM_DEF(algorithm=TPM2_ALG.NULL) if salt_key == ESYS_TR.NONE else "aes128cfb",
+        TPM2_ALG.SHA256,
+    )
+    with flushed(esys, handle):
+        esys.trsess_set_attributes(handle, TPMA_SESSION.CONTINUESESSION, 0xFF)
+        yield handle
+
+
+def _open(tcti: str) -> ESAPI:
+    name, _, conf = tcti.partition(":")
+    transport = TCTILdr(name, conf or None)
+    try:
+        return ESAPI(transport)
+    except BaseException:
+        transport.close()
+        raise
+
+
+def _disconnect(esys: ESAPI | None) -> None:
+    if esys is not None:
+        transport = esys.tcti
+        esys.close()
+        if transport is not None:
+            transport.close()

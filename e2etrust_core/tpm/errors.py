@@ -10,6 +10,7 @@ class TpmError(E2ETrustError):
     """The TPM refused a command or cannot be used."""
 
     code = "TPM_FAILED"
+    remedy = "look at the TPM with tpm2_getcap properties-variable; a power cycle may be needed"
 
 
 class TpmUnreachable(TpmError):
@@ -30,6 +31,7 @@ class CredentialRefused(TpmError):
     """The credential was made for another EK or AK."""
 
     code = "CREDENTIAL_REFUSED"
+    remedy = "enrol again; if it stays so, another machine may be using this host's name"
 
 
 class UnwrapRefused(TpmError):
@@ -37,3 +39,10 @@ class UnwrapRefused(TpmError):
 
     code = "KEY_NOT_FOR_THIS_STATE"
     remedy = "attest the host and start the server again"
+
+
+class PcrsUnstable(TpmError):
+    """PCRs changed each time they were read."""
+
+    code = "PCRS_UNSTABLE"
+    remedy = "choose PCRs for the policy that are not extended all the time"

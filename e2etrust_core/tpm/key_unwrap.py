@@ -1,16 +1,81 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signatures first; the implementation follows."""
+"""Opening a key that was wrapped to this TPM and its PCR state.
+
+TPM2_Import under the EK, TPM2_Load, PolicyPCR, TPM2_Unseal (Part 3, 13.3, 12.2, 23.7, 12.7); the
+last runs in a session salted to the EK that encrypts the answer, so that the key does not cross
+the TPM's bus in the clear.
+"""
 
 from __future__ import annotations
 
+from tpm2_pytss import (
+    ESAPI,
+    ESYS_TR,
+    TPM2_ALG,
+    TPM2B_DATA,
+    TPM2B_ENCRYPTED_SECRET,
+    TPM2B_PRIVATE,
+    TPM2B_PUBLIC,
+    TPMA_SESSION,
+    TPMT_PUBLIC,
+    TPMT_SYM_DEF_OBJECT,
+    TSS2_Exception,
+)
+
+from e2etrust_core.evidence.tpm_bytes import unsized
+from e2etrust_core.evidence.tpm_structures import KeyedHash, decode_public
 from e2etrust_core.messages import WrappedKey
-from e2etrust_core.tpm.device import Tpm
-from e2etrust_core.tpm.keys import EkKind
+from e2etrust_core.tpm.device import Tpm, flushed, is_refusal, policy_session
+from e2etrust_core.tpm.errors import UnwrapRefused
+from e2etrust_core.tpm.keys import EkKind, endorsement_session, loaded_ek
+from e2etrust_core.tpm.pcr import tss_selection
+
+_RC_PCR_CHANGED = 0x128
 
 
 def unwrap_key(tpm: Tpm, ek_kind: EkKind, wrapped: WrappedKey) -> bytes:
     """Open a key made by :func:`e2etrust_core.evidence.key_wrap.wrap_for_host`.
 
-    :raises UnwrapRefused: made for another TPM, or the PCRs differ.
+    :raises UnwrapRefused: made for another TPM, altered, or the PCRs differ.
+    :raises StructureError: the parts are no such structures.
     """
-    raise NotImplementedError
+    area = unsized(wrapped.public, "wrapped key")
+    if not isinstance(decode_public(area).key, KeyedHash):
+        raise UnwrapRefused("what was sent is no sealed key")
+    public = TPM2B_PUBLIC(publicArea=TPMT_PUBLIC.unmarshal(area)[0])
+    duplicate = TPM2B_PRIVATE(unsized(wrapped.duplicate, "wrapped key"))
+    seed = TPM2B_ENCRYPTED_SECRET(unsized(wrapped.encrypted_seed, "wrapped key"))
+    with tpm.connected() as esys, loaded_ek(tpm, esys, ek_kind) as ek:
+        try:
+            private = _import(esys, ek, public, duplicate, seed)
+            with endorsement_session(esys) as session:
+                sealed = esys.load(ek, private, public, session1=session)
+            with flushed(esys, sealed):
+                return _unseal(esys, ek, sealed, wrapped)
+        except TSS2_Exception as exc:
+            if is_refusal(exc) or exc.rc == _RC_PCR_CHANGED:
+                raise UnwrapRefused(
+                    "the key is wrapped to another TPM or to another PCR state than this host's"
+                ) from exc
+            raise
+
+
+def _import(
+    esys: ESAPI,
+    ek: ESYS_TR,
+    public: TPM2B_PUBLIC,
+    duplicate: TPM2B_PRIVATE,
+    seed: TPM2B_ENCRYPTED_SECRET,
+) -> TPM2B_PRIVATE:
+    no_inner_wrap = TPMT_SYM_DEF_OBJECT(algorithm=TPM2_ALG.NULL)
+    with endorsement_session(esys) as session:
+        return esys.import_(
+            ek, TPM2B_DATA(), public, duplicate, seed, no_inner_wrap, session1=session
+        )
+
+
+def _unseal(esys: ESAPI, ek: ESYS_TR, sealed: ESYS_TR, wrapped: WrappedKey) -> bytes:
+    with policy_session(esys, salt_key=ek) as session:
+        esys.trsess_set_attributes(session, TPMA_SESSION.CONTINUESESSION | TPMA_SESSION.ENCRYPT)
+        esys.policy_pcr(session, None, tss_selection(wrapped.selection))
+        return bytes(esys.unseal(sealed, session1=session))
