@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The WSGI application: middleware around one table of routes.
+
+``application`` is made when it is first asked for, from /etc/e2etrust/verifier.conf or the file
+that E2ETRUST_VERIFIER_CONFIG names.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import falcon
+from keystoneauth1 import loading
+from keystonemiddleware import auth_token
+from oslo_config import cfg
+from oslo_log import log
+from oslo_middleware import healthcheck
+
+from e2etrust_verifier import conf as configuration
+from e2etrust_verifier import policies
+from e2etrust_verifier.api import errors, events, hosts, servers, service
+from e2etrust_verifier.api.access import Access
+from e2etrust_verifier.api.agents import Agents
+from e2etrust_verifier.db.database import Database
+from e2etrust_verifier.trust import records
+
+
+def make_application(conf: cfg.ConfigOpts) -> Any:
+    """Return the WSGI application for *conf*, with authentication and /healthcheck."""
+    database, access, agents = Database(conf), Access(policies.make_enforcer(conf)), Agents(conf)
+    routes = (
+        ("/", service.Root()),
+        ("/v1", service.Service(lambda: key_user_id(conf))),
+        ("/v1/jwks", service.Jwks(lambda: records.published_keys(conf))),
+        ("/v1/hosts", hosts.Hosts(database, access)),
+        ("/v1/hosts/{name}", hosts.Host(database, access)),
+        ("/v1/servers/{instance}", servers.Server(database, access)),
+        ("/v1/servers/{instance}/evidence", servers.ServerEvidence(database, access, agents)),
+        ("/v1/events", events.Events(database, access)),
+    )
+    app = falcon.App()
+    for path, resource in routes:
+        app.add_route(path, resource)
+    errors.install(app)
+    authenticated = auth_token.AuthProtocol(
+        app, {"oslo_config_config": conf, "delay_auth_decision": True}
+    )
+    return healthcheck.Healthcheck(authenticated, {"path": "/healthcheck"})
+
+
+def key_user_id(conf: cfg.ConfigOpts) -> str | None:
+    """Return the keystone user that tenants let read their image keys, if it is known."""
+    if conf.verifier.key_user_id:
+        return conf.verifier.key_user_id
+    auth = loading.load_auth_from_conf_options(conf, "service_auth")
+    if auth is None:
+        return None
+    session = loading.load_session_from_conf_options(conf, "service_auth", auth=auth)
+    return session.get_user_id()
+
+
+def _from_environment() -> Any:
+    named = os.environ.get("E2ETRUST_VERIFIER_CONFIG")
+    conf = configuration.load([named] if named else None)
+    log.setup(conf, "e2etrust-verifier-api")
+    return make_application(conf)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "application":
+        return globals().setdefault("application", _from_environment())
+    raise AttributeError(name)

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules that others are made of."""
+
+from __future__ import annotations
+
+from oslo_policy import policy
+
+READER = "rule:attestation_reader"
+OWNER = "rule:attestation_owner"
+
+RULES = [
+    policy.RuleDefault(
+        "attestation_reader",
+        "role:admin or (role:reader and system_scope:all)",
+        "Operators: administrators, and readers of the whole system",
+    ),
+    policy.RuleDefault(
+        "attestation_owner",
+        "rule:attestation_reader or project_id:%(project_id)s",
+        "The project that a server belongs to, and operators",
+    ),
+]
