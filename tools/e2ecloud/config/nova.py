@@ -12,7 +12,7 @@ FILTERS = (
     "ComputeFilter,ComputeCapabilitiesFilter,ImagePropertiesFilter,"
     "ServerGroupAntiAffinityFilter,ServerGroupAffinityFilter"
 )
-TRUSTED_FILTER = "e2etrust_nova.scheduler.filter.TrustedHostFilter"
+TRUSTED_FILTER = "e2etrust_nova.scheduler.filters.TrustedHostFilter"
 _PRIVSEP_SECTIONS = (
     "privsep",
     "privsep_osbrick",
