@@ -1,13 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signatures first; the implementation follows."""
+"""Does a host's evidence satisfy its policy?  A pure function; every check is a row."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-from e2etrust_core.appraisal.model import HostPolicy
-from e2etrust_core.appraisal.reference import Appraisal, HostReference
-from e2etrust_core.evidence.model import HostEvidence, PcrSelection
+from e2etrust_core.appraisal.checks import Rows
+from e2etrust_core.appraisal.errors import (
+    ClockWentBack,
+    EventLogAbsent,
+    EventLogMismatch,
+    PolicyEmpty,
+    UnrecordedDomain,
+)
+from e2etrust_core.appraisal.model import HostPolicy, Verdict
+from e2etrust_core.appraisal.pcr_checks import check_policy, replay_differences
+from e2etrust_core.appraisal.quote_rows import GENUINE, add_quote_rows
+from e2etrust_core.appraisal.reference import Appraisal, ClockSeen, HostReference
+from e2etrust_core.evidence.event_log import parse_event_log
+from e2etrust_core.evidence.model import HostEvidence, PcrSelection, RunningDomain
+from e2etrust_core.evidence.quote import QuoteFacts
+
+CLOCK = "clock"
+EVENT_LOG = "event-log"
+PCR_POLICY = "pcr-policy"
+RUNNING_DOMAINS = "running-domains"
 
 
 def appraise_host(
@@ -18,5 +35,91 @@ def appraise_host(
     selection: PcrSelection,
     known_launches: Collection[str],
 ) -> Appraisal:
-    """Never raises for bad evidence."""
-    raise NotImplementedError
+    """Appraise *evidence* of one host.  Never raises for bad evidence: that is a failed row.
+
+    :param reference: the host's one record, as enrolled.
+    :param qualifying: what the quote must be bound to, see :mod:`e2etrust_core.launch`; it is
+        computed from the very *evidence*, so that domains cannot be changed after quoting.
+    :param selection: what was asked for with the challenge.
+    :param known_launches: ids of this host's launches that may be running.
+    """
+    rows = Rows()
+    facts = add_quote_rows(
+        rows,
+        evidence.quote,
+        reference.ak_public,
+        reference.suite,
+        qualifying,
+        selection,
+        reference.ek_public,
+    )
+    genuine = all(row.outcome == "pass" for row in rows.checks if row.check in GENUINE)
+    if facts is None:
+        _add_unreached(rows, policy)
+        return Appraisal(Verdict(rows.checks), None, genuine)
+    good = facts
+    rows.run(CLOCK, "the TPM's clock went on", lambda: check_clock(reference.last_clock, good))
+    if policy.event_log_pcrs:
+        held = "the event log comes to the quoted values"
+        rows.run(EVENT_LOG, held, lambda: check_event_log(policy, evidence, good))
+    held = f"every PCR is as policy {policy.name} accepts"
+    rows.run(PCR_POLICY, held, lambda: check_policy(policy, good.pcrs))
+    held = "every running server that demands trust was launched with it"
+    rows.run(RUNNING_DOMAINS, held, lambda: check_domains(evidence.domains, known_launches))
+    return Appraisal(Verdict(rows.checks), facts, genuine)
+
+
+def check_clock(last: ClockSeen | None, facts: QuoteFacts) -> None:
+    """Counts of resets and restarts never go back, nor the clock within one boot.
+
+    TPM 2.0 Library Part 1, 36: resetCount goes up at each TPM Reset, restartCount at each
+    restart or resume and to 0 at a reset; the clock goes on through all of them, but for what an
+    unorderly shutdown loses.
+
+    :raises ClockWentBack: one of them did.
+    """
+    if last is None:
+        return
+    before = (last.reset_count, last.restart_count)
+    now = (facts.reset_count, facts.restart_count)
+    if now < before:
+        raise ClockWentBack("the TPM counts fewer resets or restarts than it did before")
+    if now == before and facts.clock < last.clock:
+        raise ClockWentBack("the TPM's clock went back without a reset")
+
+
+def check_event_log(policy: HostPolicy, evidence: HostEvidence, facts: QuoteFacts) -> None:
+    """:raises EventLogAbsent, EventLogError, EventLogMismatch: no log, none that can be read,
+    or none that comes to the quoted values."""
+    if not policy.pcrs:
+        raise PolicyEmpty(f"policy {policy.name} names no PCR bank to hold the event log against")
+    if evidence.event_log is None:
+        raise EventLogAbsent(f"policy {policy.name} asks for an event log and none was sent")
+    log = parse_event_log(evidence.event_log)
+    banks = {bank: facts.pcrs.get(bank, {}) for bank in policy.pcrs}
+    wrong = replay_differences(log, banks, policy.event_log_pcrs)
+    if wrong:
+        raise EventLogMismatch(f"the event log does not come to the quoted PCR {', '.join(wrong)}")
+
+
+def check_domains(domains: list[RunningDomain], known_launches: Collection[str]) -> None:
+    """:raises UnrecordedDomain: names each domain that demands trust and has no launch record."""
+    wrong = [
+        f"{_plain(domain.instance)} ({_plain(domain.name)})"
+        for domain in domains
+        if domain.demands_trust and domain.launch not in known_launches
+    ]
+    if wrong:
+        raise UnrecordedDomain(f"runs without a launch record: {', '.join(wrong)}")
+
+
+def _plain(text: str) -> str:
+    # A host's words go to logs and terminals: no control characters, no endless names.
+    return "".join(char if char.isprintable() else "?" for char in text)[:64]
+
+
+def _add_unreached(rows: Rows, policy: HostPolicy) -> None:
+    after = rows.first_failed
+    names = [CLOCK, *([EVENT_LOG] if policy.event_log_pcrs else []), PCR_POLICY, RUNNING_DOMAINS]
+    for name in names:
+        rows.not_reached(name, after)

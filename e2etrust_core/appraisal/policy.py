@@ -1,17 +1,144 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signatures first; the implementation follows."""
+"""Host policies as text: YAML in, a checked :class:`.model.HostPolicy` out."""
 
 from __future__ import annotations
 
-from e2etrust_core.appraisal.model import HostPolicy
+import re
+from typing import Any
+
+import yaml
+
+from e2etrust_core.appraisal.model import HostPolicy, Recovery
+from e2etrust_core.errors import PolicyError
 from e2etrust_core.evidence.model import PcrSelection
+from e2etrust_core.suites import HASHES
+
+_MAX_TEXT = 1024 * 1024
+_MAX_LEASE = 3600
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_FIELDS = {"name", "hosts", "pcrs", "event_log_pcrs", "lease_seconds", "recovery"}
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice: the second would silently win."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if not isinstance(key, str | int):
+                raise PolicyError("a policy's keys are words and PCR numbers")
+        twice = {key for key in keys if keys.count(key) > 1}
+        if twice:
+            raise PolicyError(f"key {sorted(map(str, twice))[0]!r} stands twice")
+        return super().construct_mapping(node, deep)
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        # Aliases let a small text grow without end.
+        if self.check_event(yaml.events.AliasEvent):
+            raise PolicyError("a policy has no YAML aliases")
+        return super().compose_node(parent, index)
 
 
 def parse_policy(text: str) -> HostPolicy:
-    """:raises PolicyError: names the field."""
-    raise NotImplementedError
+    """Read one policy.
+
+    :param text: YAML, as shown at :class:`.model.HostPolicy`; digests are hexadecimal text.
+    :raises PolicyError: not YAML, or a field that is missing, unknown or wrong; it is named.
+    """
+    if len(text) > _MAX_TEXT:
+        raise PolicyError(f"policy of {len(text)} characters, at most {_MAX_TEXT} are read")
+    try:
+        document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, RecursionError, ValueError) as exc:
+        line = getattr(getattr(exc, "problem_mark", None), "line", None)
+        where = f" (line {line + 1})" if line is not None else ""
+        raise PolicyError(f"the policy is not YAML{where}") from None
+    if not isinstance(document, dict):
+        raise PolicyError("the policy is not a mapping of fields")
+    unknown = sorted(str(key) for key in document if key not in _FIELDS)
+    if unknown:
+        raise PolicyError(f"unknown field {unknown[0]!r}")
+    return HostPolicy(
+        name=_name(document.get("name")),
+        hosts=_hosts(document.get("hosts")),
+        pcrs=_pcrs(document.get("pcrs")),
+        event_log_pcrs=_indexes(document.get("event_log_pcrs", [])),
+        lease_seconds=_lease(document.get("lease_seconds", 60)),
+        recovery=_recovery(document.get("recovery", "operator")),
+    )
 
 
 def selection_of(policy: HostPolicy) -> PcrSelection:
-    """Return the PCRs to ask a host for; empty for an empty policy."""
-    raise NotImplementedError
+    """Return the PCRs to ask a host for; empty for a policy that names none."""
+    return {
+        bank: sorted({*indexes, *policy.event_log_pcrs})
+        for bank, indexes in policy.pcrs.items()
+        if indexes
+    }
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise PolicyError("name: 1 to 64 letters, digits, dots, dashes or underscores")
+    return value
+
+
+def _hosts(value: object) -> list[str]:
+    if not isinstance(value, list) or not value:
+        raise PolicyError('hosts: a list of host names or patterns, such as ["*"]')
+    if not all(isinstance(one, str) and 0 < len(one) <= 255 for one in value):
+        raise PolicyError("hosts: every entry is a host name or pattern")
+    return list(value)
+
+
+def _pcrs(value: object) -> dict[str, dict[int, list[bytes]]]:
+    if not isinstance(value, dict) or not value:
+        raise PolicyError("pcrs: a mapping of banks, such as sha256, to PCRs; it may not be empty")
+    banks: dict[str, dict[int, list[bytes]]] = {}
+    for bank, indexes in value.items():
+        if bank not in HASHES:
+            raise PolicyError(f"pcrs: no bank is called {bank!r}; known: {', '.join(HASHES)}")
+        if not isinstance(indexes, dict) or not indexes:
+            raise PolicyError(f"pcrs: {bank} is a mapping of PCR numbers to lists of values")
+        banks[bank] = {
+            _index(index, f"pcrs: {bank}"): _values(bank, index, accepted)
+            for index, accepted in indexes.items()
+        }
+    return banks
+
+
+def _values(bank: str, index: object, accepted: object) -> list[bytes]:
+    where = f"pcrs: {bank}: {index}"
+    if not isinstance(accepted, list) or not accepted:
+        raise PolicyError(f"{where}: a list of accepted values; it may not be empty")
+    size = HASHES[bank].size
+    values = []
+    for text in accepted:
+        if not isinstance(text, str) or not re.fullmatch(f"[0-9a-fA-F]{{{size * 2}}}", text):
+            raise PolicyError(f"{where}: every value is text of {size * 2} hexadecimal digits")
+        values.append(bytes.fromhex(text))
+    return values
+
+
+def _index(value: object, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 24:
+        raise PolicyError(f"{where}: PCR numbers are 0 to 23")
+    return value
+
+
+def _indexes(value: object) -> list[int]:
+    if not isinstance(value, list):
+        raise PolicyError("event_log_pcrs: a list of PCR numbers")
+    return sorted({_index(one, "event_log_pcrs") for one in value})
+
+
+def _lease(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MAX_LEASE:
+        raise PolicyError(f"lease_seconds: 1 to {_MAX_LEASE}")
+    return value
+
+
+def _recovery(value: object) -> Recovery:
+    if value not in ("operator", "automatic"):
+        raise PolicyError("recovery: operator or automatic")
+    return value

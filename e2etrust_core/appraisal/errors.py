@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why good evidence is not good enough.  No reason carries an expected value."""
+
+from __future__ import annotations
+
+from e2etrust_core.errors import E2ETrustError
+
+
+class AppraisalError(E2ETrustError):
+    """Evidence is genuine and does not satisfy what is asked."""
+
+    code = "APPRAISAL_FAILED"
+
+
+class ClockWentBack(AppraisalError):
+    code = "CLOCK_WENT_BACK"
+    remedy = "the host's TPM state was set back to an older one: find out by whom"
+
+
+class EventLogAbsent(AppraisalError):
+    code = "EVENT_LOG_ABSENT"
+    remedy = "set event_log in agent.conf to the firmware's binary_bios_measurements"
+
+
+class EventLogMismatch(AppraisalError):
+    code = "EVENT_LOG_MISMATCH"
+    remedy = "the log was altered or belongs to another boot: reboot the host and compare"
+
+
+class PolicyEmpty(AppraisalError):
+    code = "POLICY_EMPTY"
+    remedy = "give the policy PCRs with accepted values"
+
+
+class PcrMismatch(AppraisalError):
+    code = "PCR_MISMATCH"
+    remedy = "if the host was changed on purpose, add its new values to the policy; else isolate it"
+
+
+class UnrecordedDomain(AppraisalError):
+    code = "UNRECORDED_DOMAIN"
+    remedy = "stop that server, see that the libvirt hook is in place, start it again through Nova"
+
+
+class RecordForeign(AppraisalError):
+    code = "RECORD_FOREIGN"
+    remedy = "the evidence is of another launch or host: do not use this server"
+
+
+class HostRebooted(AppraisalError):
+    code = "HOST_REBOOTED"
+    remedy = "the host was reset since the launch: stop and start the server"
+
+
+class HostChanged(AppraisalError):
+    code = "HOST_CHANGED"
+    remedy = "the host is not what it was at launch: move the server to another host"
+
+
+class GuestKeyUnproven(AppraisalError):
+    code = "GUEST_AK_UNPROVEN"
+    remedy = "verify again; if it stays so, the answers do not come from the server's own vTPM"
+
+
+class GuestEvidenceAbsent(AppraisalError):
+    code = "GUEST_EVIDENCE_ABSENT"
+    remedy = "see that the guest runs its evidence agent, and verify again"
+
+
+class LaunchNotMeasured(AppraisalError):
+    code = "LAUNCH_NOT_MEASURED"
+    remedy = "stop and start the server: its vTPM does not carry this launch's measurement"
+
+
+class GuestLogMismatch(AppraisalError):
+    code = "GUEST_LOG_MISMATCH"
+    remedy = "the guest's event log was altered or is of another boot: stop and start the server"
