@@ -2,8 +2,8 @@
 """The canonical machine definition: a domain's XML without what differs between two starts.
 
 Everything counts but what :data:`LEFT_OUT` and :data:`LEFT_OUT_ATTRIBUTES` list.  The server's
-own UUID and name, wherever they stand (paths, sockets), are replaced by a placeholder, so that
-the digest tells the machine and not which server it is: that is in the measurement on its own.
+own UUID, wherever it stands in a path, is replaced by a placeholder, so that the digest tells the
+machine and not which server it is: that is in the measurement on its own.
 """
 
 from __future__ import annotations
@@ -60,10 +60,9 @@ _PLACEHOLDER = "{server}"
 
 def canonical_machine(domain: ET.Element) -> bytes:
     """Return the canonical definition of a parsed domain as UTF-8 JSON."""
-    ids = [domain.findtext("uuid") or "", domain.findtext("name") or ""]
-    ids = [text for text in (one.strip() for one in ids) if text]
+    instance = (domain.findtext("uuid") or "").strip()
     return json.dumps(
-        _tree(domain, "", ids), ensure_ascii=False, separators=(",", ":"), sort_keys=True
+        _tree(domain, "", instance), ensure_ascii=False, separators=(",", ":"), sort_keys=True
     ).encode()
 
 
@@ -72,9 +71,9 @@ def machine_digest(domain: ET.Element) -> bytes:
     return hashlib.sha256(canonical_machine(domain)).digest()
 
 
-def _tree(element: ET.Element, path: str, ids: list[str]) -> list[object]:
+def _tree(element: ET.Element, path: str, instance: str) -> list[object]:
     attributes = {
-        name: _neutral(value, ids)
+        name: _neutral(value, instance)
         for name, value in element.attrib.items()
         if (path, name) not in LEFT_OUT_ATTRIBUTES
     }
@@ -82,8 +81,13 @@ def _tree(element: ET.Element, path: str, ids: list[str]) -> list[object]:
     for child in element:
         below = f"{path}/{child.tag}" if path else str(child.tag)
         if not _is_left_out(below):
-            children.append(_tree(child, below, ids))
-    return [str(element.tag), attributes, _neutral((element.text or "").strip(), ids), children]
+            children.append(_tree(child, below, instance))
+    return [
+        str(element.tag),
+        attributes,
+        _neutral((element.text or "").strip(), instance),
+        children,
+    ]
 
 
 def _is_left_out(path: str) -> bool:
@@ -93,7 +97,5 @@ def _is_left_out(path: str) -> bool:
     return path in LEFT_OUT or starred in LEFT_OUT
 
 
-def _neutral(text: str, ids: list[str]) -> str:
-    for one in ids:
-        text = text.replace(one, _PLACEHOLDER)
-    return text
+def _neutral(text: str, instance: str) -> str:
+    return text.replace(instance, _PLACEHOLDER) if instance else text
