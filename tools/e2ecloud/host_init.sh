@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# PID 1 of a compute host.  Arguments: HOST_DIR LOG_DIR NAME UUID READY_FILE HOSTS_FILE
+# PID 1 of a compute host.  Arguments: HOST_DIR LOG_DIR NAME UUID READY_FILE HOSTS_FILE CHECKOUT
 # HOST_DIR is the host's disk: it stays when the power is cut; /run and the processes do not.
 set -eu
-disk=$1 logs=$2 name=$3 uuid=$4 ready=$5 hosts=$6
+disk=$1 logs=$2 name=$3 uuid=$4 ready=$5 hosts=$6 checkout=$7
 hostname "$name"
 mkdir -p "$disk/tpm"
 # Layers over the machine's own directories: what the host creates there stays on the host's disk.
@@ -27,6 +27,11 @@ for dir in libvirt nova e2etrust; do bind "$disk/etc/$dir" "/etc/$dir"; done
 for dir in libvirt nova e2etrust swtpm-localca; do bind "$disk/var/lib/$dir" "/var/lib/$dir"; done
 bind "$disk/var/cache/libvirt" /var/cache/libvirt
 bind "$disk/opt/e2etrust" /opt/e2etrust
+# The Python environment is shared and finds our packages in the checkout: on this host it finds
+# what the host has installed and measured instead.
+for package in "$disk"/opt/e2etrust/*/; do
+    [ ! -d "$package" ] || mount --bind "$package" "$checkout/$(basename "$package")"
+done
 for dir in libvirt swtpm nova e2etrust; do bind "$logs/$dir" "/var/log/$dir"; done
 mkdir -p /var/lib/libvirt/{qemu,images,boot,swtpm,dnsmasq} /var/log/libvirt/qemu \
     /var/log/swtpm/libvirt/qemu /var/lib/nova/instances /var/lib/nova/lock

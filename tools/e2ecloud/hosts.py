@@ -57,7 +57,7 @@ def boot(site: Site, outer: ns.Namespace, host: Host) -> None:
     names = str(cloud.run / "hosts")
     arguments = [str(cloud.host_dir(host)), str(cloud.host_log(host)), host.name, host.uuid]
     space = ns.create(
-        ["/bin/bash", script, *arguments, str(ready), names],
+        ["/bin/bash", script, *arguments, str(ready), names, str(cloud.checkout)],
         namespace_record(cloud, host),
         log,
         outer=outer,

@@ -7,7 +7,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2ecloud import broker, database, firmware
+from e2ecloud import broker, database
 from e2ecloud.config.shared import Site
 from e2ecloud.layout import BROKER_PORT, CONTROLLER_IP, DATABASE_PORT, Host
 from e2ecloud.process import Program
@@ -118,5 +118,5 @@ def _verifier(site: Site) -> Service:
 def _agent(site: Site, log: Path) -> Service:
     name = "e2etrust-agent"
     argv = [f"{site.cloud.bin}/{name}", "--config-file", "/etc/e2etrust/agent.conf"]
-    program = Program(name, argv, log / f"{name}.log", {"PYTHONPATH": firmware.SOFTWARE})
+    program = Program(name, argv, log / f"{name}.log")
     return Service(name, program)

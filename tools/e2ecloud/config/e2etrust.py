@@ -48,5 +48,5 @@ def hook(cloud: Cloud) -> str:
     return (
         "#!/bin/sh\n"
         "# E2ETrust: libvirt asks here before it starts a domain.\n"
-        f'PYTHONPATH={firmware.SOFTWARE} exec {cloud.bin}/e2etrust-libvirt-hook "$@"\n'
+        f'exec {cloud.bin}/e2etrust-libvirt-hook "$@"\n'
     )
