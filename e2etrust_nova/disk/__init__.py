@@ -29,6 +29,7 @@ __all__ = [
     "attach",
     "detach",
     "find_sealed_base",
+    "follow",
     "list_attached",
 ]
 
@@ -60,6 +61,16 @@ def attach(request: AttachRequest, image_key: bytes, *, run_dir: Path = RUN_DIR)
     from e2etrust_nova.disk.control import attach as run
 
     run(request, image_key, run_dir)
+
+
+def follow(instance: str, qemu: int, *, run_dir: Path = RUN_DIR) -> None:
+    """Have the views go when process *qemu* ends, also if nobody calls :func:`detach` then.
+
+    :raises DiskServerError: nothing is attached for this server (code DISK_SERVER_GONE).
+    """
+    from e2etrust_nova.disk.control import follow as run
+
+    run(instance, qemu, run_dir)
 
 
 def detach(instance: str, *, run_dir: Path = RUN_DIR) -> None:

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from e2etrust_nova.disk import mounts, order
+from e2etrust_nova.disk.following import ask_to_follow
 from e2etrust_nova.disk.model import Attached, AttachRequest, Places
 from e2etrust_nova.errors import DiskServerError
 
@@ -52,6 +53,12 @@ def detach(instance: str, run_dir: Path) -> None:
         return
     with _locked(places, last=True):
         _take_down(places)
+
+
+def follow(instance: str, qemu: int, run_dir: Path) -> None:
+    """See e2etrust_nova.disk.follow."""
+    places = Places(run_dir, instance)
+    ask_to_follow(places, _keeper_pid(places), qemu)
 
 
 def list_attached(run_dir: Path) -> list[Attached]:

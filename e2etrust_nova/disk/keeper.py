@@ -13,15 +13,18 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import select
 import signal
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
 from e2etrust_nova.disk import fuse_protocol as fuse
 from e2etrust_nova.disk import hardening
 from e2etrust_nova.disk.file_server import FileServer
+from e2etrust_nova.disk.following import FOLLOW_SIGNAL, Following
 from e2etrust_nova.disk.views import View
 from e2etrust_nova.errors import DiskServerError
 
@@ -71,12 +74,19 @@ def shake_hands(connection: Connection) -> None:
 class Keeper:
     """Supervises the workers of the connections it was given; single-threaded, as fork wants."""
 
-    def __init__(self, connections: list[Connection]) -> None:
+    def __init__(self, connections: list[Connection], following: Following) -> None:
         self._connections = connections
+        self._following = following
+        self._follow_asked = False
+        # Signals wake the poll that also waits for QEMU's end.
+        self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def start(self) -> None:
         """Start every worker."""
+        signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, _stop)
+        signal.signal(signal.SIGCHLD, _nothing)
+        signal.signal(FOLLOW_SIGNAL, self._on_follow)
         for connection in self._connections:
             self._fork(connection)
 
@@ -87,7 +97,9 @@ class Keeper:
         """
         try:
             while any(c.worker for c in self._connections):
-                self._reap()
+                self._wait()
+                while self._reap():
+                    pass
             return True
         except _Stop:
             LOG.info("asked to stop")
@@ -96,12 +108,39 @@ class Keeper:
         self._end_workers()
         return False
 
-    def _reap(self) -> None:
-        pid, status = os.waitpid(-1, 0)
+    def _on_follow(self, _signal: int, _frame: FrameType | None) -> None:
+        self._follow_asked = True
+
+    def _wait(self) -> None:
+        """Sleep until a signal came or QEMU ended."""
+        poll = select.poll()
+        poll.register(self._wake, select.POLLIN)
+        if self._following.handle is not None:
+            poll.register(self._following.handle, select.POLLIN)
+        ready = {descriptor for descriptor, _ in poll.poll()}
+        with suppress(BlockingIOError):
+            os.read(self._wake, 4096)
+        if self._follow_asked:
+            self._follow_asked = False
+            self._following.begin()
+        elif self._following.handle in ready:
+            self._following.take_down()
+
+    def _reap(self) -> bool:
+        """See to one worker that ended; whether there was one."""
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return False
+        if pid == 0:
+            return False
         connection = next((c for c in self._connections if c.worker == pid), None)
-        if connection is None:
-            return
-        connection.worker = 0
+        if connection is not None:
+            self._see_to(connection, status)
+        return True
+
+    def _see_to(self, connection: Connection, status: int) -> None:
+        pid, connection.worker = connection.worker, 0
         code = os.waitstatus_to_exitcode(status)
         if code == 0:
             LOG.info("%s: unmounted", connection.name)
@@ -134,7 +173,10 @@ class Keeper:
         LOG.info("%s: worker %d", connection.name, connection.worker)
 
     def _work(self, connection: Connection, keeper: int) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(FOLLOW_SIGNAL, signal.SIG_IGN)
         hardening.die_with_parent(keeper)
         for other in self._connections:
             if other is not connection:
@@ -160,6 +202,10 @@ def _resend(connection: Connection) -> None:
         # Unmounted between the worker's death and now: the new worker sees that as well.
         if error.errno not in (errno.ENODEV, errno.ENOTCONN, errno.EPERM):
             raise
+
+
+def _nothing(_signal: int, _frame: FrameType | None) -> None:
+    """Only to wake the poll."""
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:

@@ -107,6 +107,7 @@ def _prepare(work: order.Order, key: bytes) -> _Serving:
         raise DiskServerError("the image key does not have 32 bytes", code="KEY_WRONG")
     from e2etrust_core.sealed.image import SealedImage
     from e2etrust_core.sealed.reader import SealedReader
+    from e2etrust_nova.disk.following import Following
     from e2etrust_nova.disk.keeper import Connection, Keeper, shake_hands
     from e2etrust_nova.disk.preparing import Sealed, open_container
     from e2etrust_nova.disk.views import BaseView, ContainerView
@@ -130,7 +131,7 @@ def _prepare(work: order.Order, key: bytes) -> _Serving:
         shake_hands(connection)
     places.pid_file.write_text(f"{os.getpid()}\n")
     LOG.info("serving %s", request.disk)
-    return _Serving(places, Keeper(connections))
+    return _Serving(places, Keeper(connections, Following(places)))
 
 
 def _mount(target: int, instance: str) -> int:

@@ -85,5 +85,10 @@ class Places:
         return self.directory / "keeper.pid"
 
     @property
+    def qemu_pid_file(self) -> Path:
+        """The process that the views are for, once it runs."""
+        return self.directory / "qemu.pid"
+
+    @property
     def lock(self) -> Path:
         return self.run_dir / f".{self.instance}.lock"

@@ -31,11 +31,12 @@ from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.launch import LaunchMeasurement, LaunchRequest
 from e2etrust_core.launch_domain import Domain
 from e2etrust_core.messages import Refusal
-from e2etrust_nova.disk import AttachRequest, SealedBase, attach, detach
+from e2etrust_nova.disk import AttachRequest, SealedBase, attach, detach, follow
 from e2etrust_nova.errors import LaunchRefused
 from e2etrust_nova.hook.firmware import firmware_digest
 from e2etrust_nova.hook.launch_state import LaunchState, LaunchStates
 from e2etrust_nova.hook.machine import machine_digest
+from e2etrust_nova.hook.qemu_process import qemu_pid
 from e2etrust_nova.vtpm.measurement import measure
 from e2etrust_nova.vtpm.process import find_vtpm
 from e2etrust_nova.vtpm.volatile_state import remove_stale
@@ -162,6 +163,9 @@ class Gate:
 
     def _started(self, domain: Domain, state: LaunchState) -> None:
         self._agent.started(LaunchStarted(domain.instance, state.launch))
+        if state.sealed:
+            # The disk closes with this very process, even if this hook is gone by then.
+            follow(domain.instance, qemu_pid(domain))
 
     def _guarded(self, domain: Domain, act: Callable[[LaunchState], None]) -> None:
         state = None

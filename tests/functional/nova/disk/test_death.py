@@ -13,6 +13,7 @@ import pytest
 
 from e2etrust_nova import disk as disk_server
 from e2etrust_nova.disk import keeper as keeping
+from e2etrust_nova.errors import DiskServerError
 
 from .conftest import ended, make_server, run
 
@@ -153,3 +154,44 @@ def test_power_loss_between_flush_and_detach_keeps_the_container_sound(image, tm
         assert run("qemu-img", "check", server.disk, check=False).returncode in (0, 3)
     finally:
         server.detach()
+
+
+def test_views_go_with_the_process_they_are_followed_for(server):
+    server.attach()
+    server.io("write -P 0x55 20M 1M", "flush")
+    keeper = server.keeper
+    stand_in = subprocess.Popen(["sleep", "600"])
+    disk_server.follow(server.instance, stand_in.pid, run_dir=server.run_dir)
+    time.sleep(0.3)
+    assert error_of_reading(server.disk) is None
+    stand_in.kill()
+    stand_in.wait()
+    deadline = time.monotonic() + 30
+    while not ended(keeper):
+        assert time.monotonic() < deadline, "the keeper stayed"
+        time.sleep(0.05)
+    assert disk_server.list_attached(run_dir=server.run_dir) == []
+    assert server.disk.read_bytes()[:8] == b"E2ETCONT"
+    server.detach()
+    server.attach()
+    server.io("read -P 0x55 20M 1M")
+    server.detach()
+    server.assert_nothing_left()
+
+
+def test_worker_still_comes_back_while_a_process_is_followed(server):
+    server.attach()
+    stand_in = subprocess.Popen(["sleep", "600"])
+    disk_server.follow(server.instance, stand_in.pid, run_dir=server.run_dir)
+    server.kill_worker(1)
+    server.io("write -P 0x56 1M 1M", "read -P 0x56 1M 1M")
+    server.detach()
+    stand_in.kill()
+    stand_in.wait()
+    server.assert_nothing_left()
+
+
+def test_following_without_an_attached_disk_is_refused(server):
+    with pytest.raises(DiskServerError) as caught:
+        disk_server.follow(server.instance, os.getpid(), run_dir=server.run_dir)
+    assert caught.value.code == "DISK_SERVER_GONE"
