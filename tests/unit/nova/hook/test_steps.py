@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hook's decisions: which start is admitted, which refused, and what is left behind."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2etrust_agent.client import LaunchOpened
+from e2etrust_agent.client.reports import waiting
+from e2etrust_agent.errors import AgentDownError
+from e2etrust_core.errors import E2ETrustError
+from e2etrust_core.messages import Challenge, RemoteRefusal
+from e2etrust_nova import disk
+from e2etrust_nova.disk import SealedBase
+from e2etrust_nova.errors import DiskServerError, VtpmError
+from e2etrust_nova.hook import gate, steps
+from e2etrust_nova.hook.launch_state import LaunchStates
+from e2etrust_nova.vtpm.process import VtpmProcess
+from tests.unit.nova.hook.real_domain import INSTANCE, domain_xml, plain_xml
+
+NONCE = b"n" * 32
+
+
+@dataclass(frozen=True)
+class Image:
+    header_digest: bytes = b"h" * 32
+    root: bytes = b"r" * 32
+    key_id: str = "key-1"
+
+
+@dataclass
+class Agent:
+    """The agent's client, with what it was told."""
+
+    key: bytes | None = None
+    refusal: E2ETrustError | None = None
+    refusal_at: str = "launch_begin"
+    told: list[tuple[str, Any]] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Callable[[Any], Any]:
+        def call(request: Any) -> Any:
+            self.told.append((name, request))
+            if self.refusal is not None and self.refusal_at in (name, "all"):
+                raise self.refusal
+            if name == "launch_begin":
+                return Challenge(NONCE, 30.0, {"sha256": [0]}, False, "lease-1")
+            if name == "launch_finish":
+                return LaunchOpened("launch-1", "record", self.key)
+            return None
+
+        return call
+
+    def names(self) -> list[str]:
+        return [name for name, _ in self.told]
+
+
+class Host:
+    """A host's outside, as far as the hook touches it."""
+
+    def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.agent = Agent()
+        self.sealed: SealedBase | None = None
+        self.disk_calls: list[str] = []
+        self.measured: list[Any] = []
+        self.removed: list[str] = []
+        self.attach_fails: Exception | None = None
+        self.vtpm = VtpmProcess(1, tmp_path / "ctrl", incoming=False)
+        self.states = LaunchStates(tmp_path / "launches")
+        self.reports = tmp_path / "reports"
+        self.firmware = tmp_path / "code.fd"
+        self.firmware.write_bytes(b"firmware")
+        real = gate.Gate
+        monkeypatch.setattr(gate, "Gate", lambda: real(self.agent, self.states, self.reports))
+        monkeypatch.setattr(steps, "LAUNCH_DIR", str(tmp_path / "launches"))
+        monkeypatch.setattr(steps, "DISK_DIR", str(tmp_path / "disks"))
+        monkeypatch.setattr(disk, "find_sealed_base", lambda path: self.sealed)
+        monkeypatch.setattr(gate, "attach", self._attach)
+        monkeypatch.setattr(gate, "detach", lambda instance: self.disk_calls.append("detach"))
+        monkeypatch.setattr(gate, "remove_stale", self.removed.append)
+        monkeypatch.setattr(gate, "find_vtpm", lambda instance: self.vtpm)
+        monkeypatch.setattr(gate, "measure", self._measure)
+
+    def _attach(self, request: Any, key: bytes) -> None:
+        self.disk_calls.append(f"attach {key.decode()}")
+        if self.attach_fails:
+            raise self.attach_fails
+
+    def _measure(self, socket: Path, measurement: Any) -> None:
+        self.measured.append(measurement)
+
+    def run(self, step: str, text: bytes | None = None) -> None:
+        edit = ("/usr/share/OVMF/OVMF_CODE_4M.fd", str(self.firmware))
+        steps.run(step, text if text is not None else domain_xml(f"{step}-begin", edit))
+
+    def seal(self, state: Any = "overlay") -> None:
+        self.sealed = SealedBase(Path("/d/disk"), Path("/d/_base/x"), Image(), state)  # type: ignore[arg-type]
+        self.agent.key = b"KEY"
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    return Host(tmp_path, monkeypatch)
+
+
+def refused(host: Host, step: str, text: bytes | None = None) -> str:
+    with pytest.raises(E2ETrustError) as caught:
+        host.run(step, text)
+    return caught.value.code
+
+
+def test_plain_server_never_meets_the_agent(host: Host) -> None:
+    for step in ("prepare", "start", "started", "release"):
+        host.run(step, plain_xml())
+    assert host.agent.told == []
+    assert host.disk_calls == []
+
+
+def test_trusted_server_is_measured_granted_and_kept(host: Host) -> None:
+    host.run("prepare")
+    assert host.agent.names() == ["launch_begin", "launch_finish"]
+    request = host.agent.told[1][1]
+    assert request.nonce == NONCE
+    measurement = request.request.measurement
+    assert measurement.firmware == hashlib.sha256(b"firmware").digest()
+    assert (measurement.lease, measurement.sealed_header) == ("lease-1", None)
+    assert request.request.vtpm
+    assert host.removed == [INSTANCE]
+    state = host.states.load(INSTANCE)
+    assert state is not None
+    assert state.launch == "launch-1"
+
+
+def test_sealed_image_adds_to_the_demand_of_a_plain_flavor(host: Host) -> None:
+    host.seal()
+    plain = domain_xml("prepare-begin", ("/usr/share/OVMF/OVMF_CODE_4M.fd", str(host.firmware)))
+    host.run("prepare", plain.replace(b"trust:trusted_host", b"hw:other"))
+    request = host.agent.told[1][1].request
+    assert (request.key_id, request.measurement.sealed_header) == ("key-1", b"h" * 32)
+    assert host.disk_calls == ["detach", "attach KEY"]
+
+
+def test_the_image_key_is_not_kept(host: Host, tmp_path: Path) -> None:
+    host.seal()
+    host.run("prepare")
+    kept = b"".join(p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
+    assert b"KEY" not in kept
+    assert b"S0VZ" not in kept
+
+
+def test_start_measures_into_the_vtpm(host: Host) -> None:
+    host.run("prepare")
+    host.run("start")
+    assert [m.lease for m in host.measured] == ["lease-1"]
+
+
+def test_incoming_vtpm_is_left_alone(host: Host) -> None:
+    host.run("migrate", domain_xml())
+    host.run("prepare")
+    host.vtpm = VtpmProcess(1, Path("ctrl"), incoming=True)
+    host.run("start")
+    assert host.removed == []
+    assert host.measured == []
+
+
+def test_next_start_after_a_migration_measures_again(host: Host) -> None:
+    host.run("migrate", domain_xml())
+    host.run("prepare")
+    host.run("release", domain_xml())
+    host.run("prepare")
+    assert host.removed == [INSTANCE]
+
+
+def test_changed_machine_is_refused_at_start(host: Host) -> None:
+    host.run("prepare")
+    assert refused(host, "start", domain_xml("start-begin")) == "MACHINE_CHANGED"
+    assert host.measured == []
+    assert host.agent.names()[-2:] == ["failed", "refused"]
+
+
+def test_start_without_prepare_is_refused(host: Host) -> None:
+    assert refused(host, "start") == "LAUNCH_UNKNOWN"
+
+
+def test_vtpm_that_takes_no_measurement_ends_the_start(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise VtpmError("no")
+
+    host.run("prepare")
+    monkeypatch.setattr(gate, "measure", fails)
+    assert refused(host, "start") == "VTPM_UNMEASURED"
+
+
+def test_started_binds_the_launch(host: Host) -> None:
+    host.run("prepare")
+    host.run("started")
+    name, request = host.agent.told[-1]
+    assert (name, request.launch, request.instance) == ("started", "launch-1", INSTANCE)
+
+
+def test_release_takes_everything_down(host: Host) -> None:
+    host.seal()
+    host.run("prepare")
+    host.disk_calls.clear()
+    host.run("release", domain_xml())
+    assert host.disk_calls == ["detach"]
+    assert host.agent.names()[-1] == "ended"
+    assert host.states.load(INSTANCE) is None
+
+
+def test_release_goes_on_without_the_agent(host: Host) -> None:
+    host.run("prepare")
+    host.agent.refusal, host.agent.refusal_at = AgentDownError("down"), "all"
+    host.run("release", domain_xml())
+    assert host.states.load(INSTANCE) is None
+
+
+def test_release_of_an_unreadable_domain_is_not_refused(host: Host) -> None:
+    host.run("release", b"<domain/>")
+
+
+def test_refusal_of_the_verifier_is_the_hooks_refusal(host: Host) -> None:
+    host.agent.refusal = RemoteRefusal("PCR 9 is not accepted", code="PCR_MISMATCH", remedy="r")
+    assert refused(host, "prepare") == "PCR_MISMATCH"
+    note = host.agent.told[-1][1]
+    assert (note.instance, note.refusal.code) == (INSTANCE, "PCR_MISMATCH")
+    assert note.project == "bb0000000000000000000000000000bb"
+    assert host.states.load(INSTANCE) is None
+
+
+def test_agent_that_is_down_refuses_and_the_refusal_waits_on_disk(host: Host) -> None:
+    host.agent.refusal, host.agent.refusal_at = AgentDownError("down"), "all"
+    assert refused(host, "prepare") == "AGENT_DOWN"
+    (left,) = waiting(host.reports)
+    assert left.report.refusal is not None
+    assert left.report.refusal.refusal.code == "AGENT_DOWN"
+
+
+def test_failed_attach_undoes_the_launch(host: Host) -> None:
+    host.seal()
+    host.attach_fails = DiskServerError("no", code="KEY_WRONG")
+    assert refused(host, "prepare") == "KEY_WRONG"
+    assert host.disk_calls[-1] == "detach"
+    assert host.agent.names()[-2:] == ["failed", "refused"]
+    assert host.states.load(INSTANCE) is None
+
+
+def test_unforeseen_failure_refuses_as_well(host: Host) -> None:
+    host.seal()
+    host.attach_fails = RuntimeError("boom")
+    assert refused(host, "prepare") == "HOOK_FAILED"
+    assert host.states.load(INSTANCE) is None
+
+
+@pytest.mark.parametrize("state", ["unsupported-raw", "unsupported-base"])
+def test_sealed_disk_of_an_unsupported_kind_is_refused(host: Host, state: str) -> None:
+    host.seal(state)
+    assert refused(host, "prepare") == "UNSUPPORTED_DISK"
+
+
+def test_image_that_must_be_sealed_and_is_not_is_refused(host: Host) -> None:
+    edit = ('name="hw_firmware_type">uefi', 'name="e2etrust_sealed">main')
+    assert refused(host, "prepare", domain_xml("prepare-begin", edit)) == "IMAGE_NOT_SEALED"
+    assert host.agent.names() == ["refused"]
+
+
+def test_unreadable_domain_is_refused(host: Host) -> None:
+    assert refused(host, "prepare", b"<domain>") == "DOMAIN_UNREADABLE"
+
+
+def test_launch_state_that_is_a_link_is_refused(host: Host, tmp_path: Path) -> None:
+    host.run("prepare")
+    path = tmp_path / "launches" / f"{INSTANCE}.json"
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    assert refused(host, "start") == "STATE_BROKEN"
+
+
+def run_hook(*arguments: str, stdin: bytes = b"", before: str = "") -> subprocess.CompletedProcess:
+    code = f"import sys\n{before}\nfrom e2etrust_nova.hook.main import main\nsys.exit(main())"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], input=stdin, capture_output=True, env=os.environ
+    )
+
+
+@pytest.mark.parametrize("step", [("stopped", "end"), ("reconnect", "begin"), ("nonsense", "x")])
+def test_steps_of_no_concern_end_at_once(step: tuple[str, str]) -> None:
+    done = run_hook("vm", *step, "-", stdin=b"not xml")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_refusal_is_one_line_that_begins_with_its_code() -> None:
+    done = run_hook("vm", "prepare", "begin", "-", stdin=b"<domain")
+    assert done.returncode == 1
+    assert done.stdout == b""
+    assert done.stderr.startswith(b"DOMAIN_UNREADABLE: ")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_plain_server_loads_neither_agent_nor_crypto() -> None:
+    before = (
+        "import atexit\n"
+        "heavy = ('oslo_config', 'oslo_messaging', 'libvirt', 'cryptography', 'tpm2_pytss')\n"
+        "atexit.register(lambda: print([m for m in heavy if m in sys.modules]))"
+    )
+    done = run_hook("vm", "prepare", "begin", "-", stdin=plain_xml(), before=before)
+    assert (done.returncode, done.stdout) == (0, b"[]\n")
