@@ -41,6 +41,7 @@ from e2etrust_nova.vtpm.measurement import measure
 from e2etrust_nova.vtpm.process import find_vtpm
 from e2etrust_nova.vtpm.volatile_state import remove_stale
 
+_LEASE_CHANGED = "LEASE_CHANGED"
 _SUPPORTED = ("overlay", "container")
 
 
@@ -65,8 +66,7 @@ class Gate:
         opened: LaunchOpened | None = None
         try:
             self._clear(domain.instance)
-            request, nonce = self._measured(domain, root, sealed)
-            opened = self._agent.launch_finish(LaunchFinish(nonce, request))
+            request, opened = self._granted(domain, root, sealed)
             self._states.save(domain.instance, _state(domain, request, opened, sealed))
             if domain.has_vtpm and not self._states.take_incoming(domain.instance):
                 remove_stale(domain.instance)
@@ -118,6 +118,19 @@ class Gate:
                 leave_refusal(note, self._report_dir)
             except E2ETrustError:
                 pass  # the refusal itself stands, and libvirt logs its line
+
+    def _granted(
+        self, domain: Domain, root: ET.Element, sealed: SealedBase | None
+    ) -> tuple[LaunchRequest, LaunchOpened]:
+        request, nonce = self._measured(domain, root, sealed)
+        try:
+            return request, self._agent.launch_finish(LaunchFinish(nonce, request))
+        except E2ETrustError as exc:
+            if exc.code != _LEASE_CHANGED:
+                raise
+        # The host attested between challenge and answer: measure once more, under the new lease.
+        request, nonce = self._measured(domain, root, sealed)
+        return request, self._agent.launch_finish(LaunchFinish(nonce, request))
 
     def _measured(
         self, domain: Domain, root: ET.Element, sealed: SealedBase | None

@@ -238,6 +238,13 @@ def test_refusal_of_the_verifier_is_the_hooks_refusal(host: Host) -> None:
     assert host.states.load(INSTANCE) is None
 
 
+def test_lease_renewed_meanwhile_is_measured_anew_once(host: Host) -> None:
+    host.agent.refusal = RemoteRefusal("changed", code="LEASE_CHANGED")
+    host.agent.refusal_at = "launch_finish"
+    assert refused(host, "prepare") == "LEASE_CHANGED"
+    assert host.agent.names().count("launch_finish") == 2
+
+
 def test_agent_that_is_down_refuses_and_the_refusal_waits_on_disk(host: Host) -> None:
     host.agent.refusal, host.agent.refusal_at = AgentDownError("down"), "all"
     assert refused(host, "prepare") == "AGENT_DOWN"
