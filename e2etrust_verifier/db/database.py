@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 T = TypeVar("T")
 
-_again = tenacity.retry(
+_RETRYING = tenacity.Retrying(
     retry=tenacity.retry_if_exception_type((db_exc.DBDeadlock, db_exc.DBConnectionError)),
     stop=tenacity.stop_after_attempt(5),
     wait=tenacity.wait_exponential_jitter(initial=0.05, max=1.0),
@@ -58,8 +58,10 @@ class Database:
         """Close all pooled connections."""
         self._manager.dispose_pool()
 
-    @_again
     def _run(self, role: Any, work: Callable[[Session], T], *, writing: bool) -> T:
+        return _RETRYING(self._once, role, work, writing)
+
+    def _once(self, role: Any, work: Callable[[Session], T], writing: bool) -> T:
         self._intent.writing = writing
         try:
             with role.using(_Context()) as session:

@@ -45,7 +45,7 @@ def states(session: Session) -> dict[str, HostState]:
 
 def lock_state(session: Session, name: str, now: datetime) -> HostState:
     """Return the host's state, held against other workers until the transaction ends."""
-    found = session.get(HostState, name, with_for_update=True)
+    found = session.get(HostState, name, with_for_update=True, populate_existing=True)
     if found is None:
         found = HostState(host=name, generation=0, held=False, since=now, failed="[]")
         session.add(found)

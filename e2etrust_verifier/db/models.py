@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -22,7 +23,7 @@ WORD = sa.String(64)
 class Base(DeclarativeBase):
     """Binary collation: host1 and HOST1 are two names on every database."""
 
-    __table_args__ = {
+    __table_args__: Any = {
         "mysql_engine": "InnoDB",
         "mysql_charset": "utf8mb4",
         "mysql_collate": "utf8mb4_bin",
@@ -38,7 +39,7 @@ class Host(Base):
     suite: Mapped[str] = mapped_column(WORD)
     ek_public: Mapped[bytes] = mapped_column(sa.LargeBinary)
     ek_certificate: Mapped[bytes | None] = mapped_column(sa.LargeBinary)
-    ek_accepted_told_by: Mapped[str] = mapped_column(sa.Text)
+    ek_accepted_by: Mapped[str] = mapped_column(sa.Text)
     ak_public: Mapped[bytes] = mapped_column(sa.LargeBinary)
     ak_name: Mapped[bytes] = mapped_column(sa.LargeBinary)
     enrolled_at: Mapped[datetime] = mapped_column(Moment)
@@ -87,7 +88,7 @@ class Enrolment(Base):
     suite: Mapped[str] = mapped_column(WORD)
     ek_public: Mapped[bytes] = mapped_column(sa.LargeBinary)
     ek_certificate: Mapped[bytes | None] = mapped_column(sa.LargeBinary)
-    ek_accepted_told_by: Mapped[str] = mapped_column(sa.Text)
+    ek_accepted_by: Mapped[str] = mapped_column(sa.Text)
     ak_public: Mapped[bytes] = mapped_column(sa.LargeBinary)
     secret_sha256: Mapped[str] = mapped_column(ID)
     created_at: Mapped[datetime] = mapped_column(Moment)

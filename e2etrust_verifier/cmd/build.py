@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From configuration to the surroundings that decisions stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from oslo_config import cfg
+
+from e2etrust_verifier.db.database import Database
+from e2etrust_verifier.keys import CastellanKeys
+from e2etrust_verifier.trust import records
+from e2etrust_verifier.trust.endorsement import Endorsement
+from e2etrust_verifier.trust.policies import PolicyStore
+from e2etrust_verifier.trust.surroundings import Settings, Surroundings
+
+
+def surroundings(
+    conf: cfg.ConfigOpts, database: Database, changed: Callable[[str], None]
+) -> Surroundings:
+    """Return them.  Raises SigningKeyError where there is no usable signing key."""
+    chosen = conf.verifier
+    return Surroundings(
+        db=database,
+        settings=_settings(conf),
+        policies=PolicyStore(Path(chosen.policy_dir)),
+        endorsement=Endorsement(_path(chosen.ek_ca_bundle), _path(chosen.ek_pins)),
+        signer=records.load_signer(Path(chosen.signing_key)),
+        keys=CastellanKeys(conf),
+        changed=changed,
+    )
+
+
+def _settings(conf: cfg.ConfigOpts) -> Settings:
+    chosen = conf.verifier
+    return Settings(
+        issuer=chosen.issuer,
+        nonce_lifetime=chosen.nonce_lifetime,
+        enrolment_lifetime=chosen.enrolment_lifetime,
+        hold_new_hosts=chosen.new_hosts == "operator",
+        verdicts_kept=chosen.verdicts_kept,
+        refusals_kept=chosen.refusals_kept,
+        launches_kept=chosen.launches_kept,
+        events_kept=chosen.events_kept,
+    )
+
+
+def _path(name: str) -> Path | None:
+    return Path(name) if name else None

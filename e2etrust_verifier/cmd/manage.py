@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``e2etrust-manage``: what an operator does beside the REST API, on the verifier's machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from oslo_config import cfg
+from oslo_db import exception as db_exc
+
+from e2etrust_core.errors import E2ETrustError
+from e2etrust_core.evidence.tpm_structures import name_of
+from e2etrust_verifier import conf as configuration
+from e2etrust_verifier.db import events, migration
+from e2etrust_verifier.db.database import Database
+from e2etrust_verifier.trust import operator, records
+from e2etrust_verifier.trust.policies import read_policy
+from e2etrust_verifier.trust.surroundings import utc_now
+
+Rows = list[dict[str, Any]]
+Command = Callable[[cfg.ConfigOpts, argparse.Namespace], Rows]
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    try:
+        conf = configuration.load(arguments.config_file)
+        rows = arguments.run(conf, arguments)
+    except E2ETrustError as exc:
+        remedy = f"\nnext: {exc.remedy}" if exc.remedy else ""
+        print(f"e2etrust-manage: {exc}{remedy}", file=sys.stderr)
+        return 1
+    except db_exc.DBError as exc:
+        reason = " ".join(str(exc).split("\n")[:1])
+        print(
+            f"e2etrust-manage: DATABASE: {reason}\nnext: check [database] connection and that"
+            " its server or directory is there",
+            file=sys.stderr,
+        )
+        return 1
+    print(json.dumps(rows, indent=1) + "\n" if arguments.format == "json" else table(rows), end="")
+    return 0
+
+
+def table(rows: Rows) -> str:
+    """Return *rows* as aligned text with a heading."""
+    if not rows:
+        return ""
+    lines = [list(rows[0])] + [[_cell(v) for v in row.values()] for row in rows]
+    widths = [max(len(line[n]) for line in lines) for n in range(len(lines[0]))]
+    return "".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        + "\n"
+        for line in lines
+    )
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="e2etrust-manage", description=__doc__)
+    parser.add_argument("--config-file", action="append", help="default: verifier.conf")
+    nouns = parser.add_subparsers(required=True, metavar="COMMAND")
+    database = nouns.add_parser("db", help="the database's schema").add_subparsers(required=True)
+    _add(database, "sync", _db_sync, "create the schema or bring it up to this release")
+    _add(database, "version", _db_version, "show the schema's version")
+    key = nouns.add_parser("key", help="the signing key").add_subparsers(required=True)
+    _add(key, "create", _key_create, "make the key that signs launch records")
+    policy = nouns.add_parser("policy", help="host policies").add_subparsers(required=True)
+    _add(policy, "check", _policy_check, "check a policy file", "file")
+    hosts = nouns.add_parser("host", help="enrolled hosts").add_subparsers(required=True)
+    _add(hosts, "list", _host_list, "list all hosts")
+    _add(hosts, "show", _host_show, "show one host and its last checks", "host")
+    _add(hosts, "approve", _host_approve, "let a held host be trusted again", "host")
+    _add(hosts, "revoke", _host_revoke, "end a host's lease and hold it", "host")
+    _add(hosts, "remove", _host_remove, "forget a host's keys: it can enrol anew", "host")
+    event = nouns.add_parser("event", help="what happened").add_subparsers(required=True)
+    listing = _add(event, "list", _event_list, "list events, newest first")
+    listing.add_argument("--limit", type=int, default=50)
+    listing.add_argument("--kind")
+    listing.add_argument("--host")
+    return parser
+
+
+def _add(
+    commands: Any, name: str, run: Command, text: str, *positional: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text)
+    parser.add_argument("-f", "--format", choices=("table", "json"), default="table")
+    for argument in positional:
+        parser.add_argument(argument)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _db_sync(conf: cfg.ConfigOpts, _arguments: argparse.Namespace) -> Rows:
+    return [{"version": migration.sync(Database(conf))}]
+
+
+def _db_version(conf: cfg.ConfigOpts, _arguments: argparse.Namespace) -> Rows:
+    return [{"version": migration.version(Database(conf))}]
+
+
+def _key_create(conf: cfg.ConfigOpts, _arguments: argparse.Namespace) -> Rows:
+    records.create_key(Path(conf.verifier.signing_key))
+    (key,) = records.published_keys(conf)["keys"][:1]
+    return [{"file": conf.verifier.signing_key, "kid": key["kid"]}]
+
+
+def _policy_check(_conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:
+    policy = read_policy(Path(arguments.file))
+    pcrs = {bank: sorted(values) for bank, values in policy.pcrs.items()}
+    return [{"name": policy.name, "hosts": policy.hosts, "pcrs": pcrs}]
+
+
+def _host_list(conf: cfg.ConfigOpts, _arguments: argparse.Namespace) -> Rows:
+    return [_host_row(found) for found in operator.standings(_database(conf), utc_now())]
+
+
+def _host_show(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:
+    found = operator.standing_of(_database(conf), arguments.host, utc_now())
+    shown = {
+        **_host_row(found),
+        "suite": found.record.suite,
+        "ek_name": name_of(found.record.ek_public).hex(),
+        "ak_name": found.record.ak_name.hex(),
+        "ek_accepted_by": found.record.ek_accepted_by,
+        "enrolled_at": found.record.enrolled_at.isoformat(),
+    }
+    failed = {f"failed: {c.check}": f"{c.code}: {c.reason}" for c in found.failed}
+    if arguments.format == "json":
+        return [{**shown, "failed": {c.check: f"{c.code}: {c.reason}" for c in found.failed}}]
+    return [{"field": k, "value": v} for k, v in {**shown, **failed}.items()]
+
+
+def _host_approve(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:
+    database = _database(conf)
+    operator.approve(database, arguments.host, utc_now())
+    return [_host_row(operator.standing_of(database, arguments.host, utc_now()))]
+
+
+def _host_revoke(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:
+    database = _database(conf)
+    operator.revoke(database, arguments.host, utc_now())
+    return [_host_row(operator.standing_of(database, arguments.host, utc_now()))]
+
+
+def _host_remove(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:
+    operator.remove(_database(conf), arguments.host, utc_now())
+    return [{"host": arguments.host, "state": "removed"}]
+
+
+def _event_list(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:
+    limit, kind, host = arguments.limit, arguments.kind, arguments.host
+    found = _database(conf).read(lambda s: events.newest(s, limit, kind, host))
+    return [
+        {
+            "at": e.at.isoformat(),
+            "kind": e.kind,
+            "host": e.host,
+            "server": e.instance,
+            "message": e.message,
+        }
+        for e in found
+    ]
+
+
+def _database(conf: cfg.ConfigOpts) -> Database:
+    database = Database(conf)
+    migration.require_current(database)
+    return database
+
+
+def _host_row(found: operator.Standing) -> dict[str, Any]:
+    return {
+        "host": found.record.name,
+        "state": found.word,
+        "lease_seconds": round(found.seconds, 1),
+        "since": found.since.isoformat() if found.since else None,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

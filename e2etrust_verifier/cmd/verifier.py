@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``e2etrust-verifier``: the trust service on the message bus."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from oslo_config import cfg
+from oslo_log import log
+
+from e2etrust_core.errors import E2ETrustError
+from e2etrust_verifier import conf as configuration
+from e2etrust_verifier.cmd import build
+from e2etrust_verifier.db import leases, migration
+from e2etrust_verifier.db.database import Database
+from e2etrust_verifier.housekeeping import Housekeeper
+from e2etrust_verifier.placement import TraitKeeper, Traits, placement_adapter
+from e2etrust_verifier.rpc.endpoint import VerifierEndpoint
+from e2etrust_verifier.rpc.server import make_server
+
+LOG = logging.getLogger(__name__)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Attest hosts and gate launches.")
+    parser.add_argument("--config-file", action="append", help="default: verifier.conf")
+    arguments = parser.parse_args()
+    try:
+        conf = configuration.load(arguments.config_file)
+        log.setup(conf, "e2etrust-verifier")
+        serve(conf, _until_signal())
+    except E2ETrustError as exc:
+        print(f"e2etrust-verifier: {exc}. {exc.remedy}".rstrip(". "), file=sys.stderr)
+        return 1
+    return 0
+
+
+def serve(conf: cfg.ConfigOpts, stop: threading.Event) -> None:
+    """Serve until *stop* is set; what was begun is finished first."""
+    database = Database(conf)
+    migration.require_current(database)
+    keeper = _trait_keeper(conf, database)
+    around = build.surroundings(conf, database, _waker(keeper))
+    server = make_server(conf, VerifierEndpoint(around))
+    housekeeper = Housekeeper(around, conf.verifier.sweep_interval)
+    housekeeper.start()
+    if keeper is not None:
+        keeper.start()
+    server.start()
+    LOG.info("e2etrust-verifier serves")
+    stop.wait()
+    LOG.info("e2etrust-verifier ends")
+    server.stop()
+    server.wait()
+    housekeeper.stop()
+    if keeper is not None:
+        keeper.stop()
+    database.dispose()
+
+
+def _trait_keeper(conf: cfg.ConfigOpts, database: Database) -> TraitKeeper | None:
+    http = placement_adapter(conf)
+    if http is None:
+        LOG.info("[placement] names no account: no traits are written")
+        return None
+
+    def trusted() -> set[str]:
+        return database.read(lambda s: leases.holders(s, datetime.now(UTC)))
+
+    chosen = conf.placement
+    return TraitKeeper(Traits(http), trusted, chosen.provider_names, chosen.sync_interval)
+
+
+def _waker(keeper: TraitKeeper | None) -> Callable[[str], None]:
+    return (lambda _host: None) if keeper is None else (lambda _host: keeper.wake())
+
+
+def _until_signal() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One answer to one challenge: use up the nonce, appraise, and note what came out.
+
+Attestation and launch both stand on this; they differ in what the quote is bound to and in what
+a pass is good for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy.orm import Session
+
+from e2etrust_core import suites, wire
+from e2etrust_core.appraisal import reference
+from e2etrust_core.appraisal.appraise import appraise_host
+from e2etrust_core.appraisal.model import CheckResult, HostPolicy
+from e2etrust_core.evidence.model import HostEvidence, PcrSelection, RunningDomain
+from e2etrust_verifier.db import challenges, events, hosts, launches, verdicts
+from e2etrust_verifier.db.models import Challenge, Host, HostState, Launch
+from e2etrust_verifier.trust import standing
+from e2etrust_verifier.trust.errors import EvidenceStale, HostUnknown, NonceUnknown, TrustError
+from e2etrust_verifier.trust.names import check_host_name
+from e2etrust_verifier.trust.surroundings import Surroundings
+
+#: A launch whose server is not among the running ones so long after its grant is over.
+_GONE_AFTER = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A host that answers a challenge of ours in time, for the first time."""
+
+    host: Host
+    challenge: Challenge
+    policy: HostPolicy
+
+    @property
+    def selection(self) -> PcrSelection:
+        return wire.from_json(PcrSelection, self.challenge.selection)
+
+
+def open_case(around: Surroundings, host: str, nonce: bytes, purpose: str) -> Case:
+    """Use up *nonce* and return what it was drawn for.
+
+    A wrong nonce changes nothing of the host: whoever can write to the message bus must not be
+    able to take a host down by sending old answers again.
+
+    :raises HostUnknown, NonceUnknown, PolicyMissing, PolicyError: nothing can be appraised.
+    """
+    check_host_name(host)
+    now = around.now()
+    record = around.db.read(lambda s: hosts.find(s, host))
+    if record is None:
+        raise HostUnknown(f"host {host} is not enrolled")
+    challenge = around.db.write(lambda s: challenges.use(s, nonce, host, purpose, now))
+    if challenge is None:
+        exc = NonceUnknown("the nonce is unknown, was used before, ran out or is another host's")
+        _note_refused(around, host, exc)
+        raise exc
+    return Case(record, challenge, around.policies.policy_for(host))
+
+
+def appraise(
+    around: Surroundings, case: Case, evidence: HostEvidence, qualifying: bytes
+) -> reference.Appraisal:
+    """Return the appraisal of evidence that really is of this host and this challenge.
+
+    :raises TrustError: it is not (the code says which check tells so).  That says nothing about
+        the host, so nothing about the host changes; without valid evidence its lease runs out.
+    """
+    found = appraise_host(
+        _reference(case),
+        case.policy,
+        evidence,
+        qualifying,
+        case.selection,
+        _known_launches(around, case, evidence.domains),
+    )
+    if found.genuine:
+        return found
+    first = found.verdict.failed[0]
+    exc = TrustError(first.reason, code=first.code, remedy=first.remedy)
+    _note_refused(around, case.host.name, exc)
+    raise exc
+
+
+def settle(
+    session: Session,
+    around: Surroundings,
+    case: Case,
+    found: reference.Appraisal,
+    evidence: HostEvidence,
+) -> tuple[HostState, list[CheckResult]]:
+    """Write down the verdict; a failed host loses its lease in the same transaction.
+
+    :return: the host's state, locked until the transaction ends, and all checks, with one more
+        where the host is held.
+    :raises EvidenceStale: the host failed after this challenge was drawn.
+    """
+    now = around.now()
+    state = hosts.lock_state(session, case.host.name, now)
+    if found.verdict.trusted and standing.failed_since(state, case.challenge.issued_at):
+        raise EvidenceStale("the host failed a check after this challenge was drawn")
+    standing.see_clock(state, found.clock, now)
+    checks = list(found.verdict.checks)
+    if not found.verdict.trusted:
+        _condemn(session, case, state, checks, evidence, around)
+    elif state.held:
+        checks.append(standing.HELD)
+    else:
+        _close_gone_launches(session, case, evidence.domains)
+    trusted = all(c.outcome == "pass" for c in checks)
+    purpose, policy = case.challenge.purpose, case.policy.name
+    verdicts.add(session, case.host.name, purpose, policy, checks, trusted=trusted, now=now)
+    return state, checks
+
+
+def _reference(case: Case) -> reference.HostReference:
+    host, drawn = case.host, case.challenge
+    seen = None
+    if drawn.clock is not None:
+        seen = reference.ClockSeen(drawn.clock, drawn.reset_count or 0, drawn.restart_count or 0)
+    suite = suites.suite(host.suite)
+    return reference.HostReference(host.name, host.ek_public, host.ak_public, suite, seen)
+
+
+def _known_launches(
+    around: Surroundings, case: Case, domains: list[RunningDomain]
+) -> frozenset[str]:
+    """Return launches that running domains may claim: of this host and of that very server.
+
+    One that ended after the challenge was drawn still counts: it may have run when the host
+    made its list.
+    """
+    granted = around.db.read(
+        lambda s: launches.of_host(s, case.host.name, case.challenge.issued_at)
+    )
+    claimed = {(d.launch, d.instance) for d in domains}
+    return frozenset(row.id for row in granted if (row.id, row.instance) in claimed)
+
+
+def _condemn(
+    session: Session,
+    case: Case,
+    state: HostState,
+    checks: list[CheckResult],
+    evidence: HostEvidence,
+    around: Surroundings,
+) -> None:
+    now, host = around.now(), case.host.name
+    failed = [c for c in checks if c.outcome != "pass"]
+    hold = case.policy.recovery == "operator"
+    if failed != standing.failed_checks(state) or state.lease_id is not None:
+        standing.withdraw(session, state, failed, now, why="failed", hold=hold)
+        told = "; ".join(f"{c.code}: {c.reason}" for c in failed)
+        events.add(session, "host-failed", told, now=now, host=host)
+    known = _ids(launches.of_host(session, host, case.challenge.issued_at))
+    for domain in evidence.domains:
+        if domain.demands_trust and (domain.launch, domain.instance) not in known:
+            _note_unrecorded(session, around, host, domain)
+
+
+def _note_unrecorded(
+    session: Session, around: Surroundings, host: str, domain: RunningDomain
+) -> None:
+    message = f"server {domain.instance} ({domain.name}) runs without a launch record"
+    instance = domain.instance[:64]
+    events.add(
+        session, "unrecorded-domain", message, now=around.now(), host=host, instance=instance
+    )
+
+
+def _close_gone_launches(session: Session, case: Case, domains: list[RunningDomain]) -> None:
+    """End launches whose server is gone without a word, as after a power cut."""
+    drawn = case.challenge.issued_at
+    running = {d.instance for d in domains}
+    for launch in launches.of_host(session, case.host.name, drawn):
+        late = drawn - launch.granted_at > _GONE_AFTER
+        if late and launch.ended_at is None and launch.instance not in running:
+            launch.state, launch.ended_at = "ended", drawn
+            launch.reason = "the server was not running any more when the host attested"
+
+
+def _ids(granted: list[Launch]) -> set[tuple[str, str]]:
+    return {(row.id, row.instance) for row in granted}
+
+
+def _note_refused(around: Surroundings, host: str, exc: TrustError) -> None:
+    now = around.now()
+    around.db.write(lambda s: events.add(s, "evidence-refused", str(exc), now=now, host=host))

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attestation: challenge, appraisal, lease."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+
+from sqlalchemy.orm import Session
+
+from e2etrust_core import wire
+from e2etrust_core.appraisal.policy import selection_of
+from e2etrust_core.launch import attest_binding
+from e2etrust_core.messages import AttestRequest, AttestResult, ChallengeRequest
+from e2etrust_core.messages import Challenge as ChallengeMessage
+from e2etrust_verifier.db import challenges, hosts
+from e2etrust_verifier.db.models import Challenge, HostState
+from e2etrust_verifier.trust import appraisal, standing
+from e2etrust_verifier.trust.errors import HostUnknown
+from e2etrust_verifier.trust.names import check_host_name
+from e2etrust_verifier.trust.surroundings import Surroundings
+
+_NONCE_SIZE = 32
+
+
+def challenge(around: Surroundings, request: ChallengeRequest) -> ChallengeMessage:
+    """Draw a nonce for one answer of that host.
+
+    :raises HostUnknown: it is not enrolled.
+    :raises PolicyMissing, PolicyError: nothing is known that it could prove.
+    """
+    check_host_name(request.host)
+    policy = around.policies.policy_for(request.host)
+    selection = selection_of(policy)
+    nonce = secrets.token_bytes(_NONCE_SIZE)
+
+    def work(session: Session) -> str | None:
+        if hosts.find(session, request.host) is None:
+            raise HostUnknown(f"host {request.host} is not enrolled")
+        drawn = _drawn(around, request, nonce, hosts.state(session, request.host))
+        drawn.selection = wire.to_json(selection).decode()
+        challenges.add(session, drawn)
+        return drawn.lease_id
+
+    lease = around.db.write(work)
+    lifetime = around.settings.nonce_lifetime
+    return ChallengeMessage(nonce, lifetime, selection, bool(policy.event_log_pcrs), lease)
+
+
+def _drawn(
+    around: Surroundings, request: ChallengeRequest, nonce: bytes, state: HostState | None
+) -> Challenge:
+    now = around.now()
+    drawn = Challenge(
+        nonce_sha256=challenges.digest(nonce),
+        host=request.host,
+        purpose=request.purpose,
+        issued_at=now,
+        expires_at=now + timedelta(seconds=around.settings.nonce_lifetime),
+        used=0,
+    )
+    if state is not None:
+        drawn.lease_id = state.lease_id if standing.has_lease(state, now) else None
+        drawn.clock = state.clock
+        drawn.reset_count = state.reset_count
+        drawn.restart_count = state.restart_count
+    return drawn
+
+
+def attest(around: Surroundings, request: AttestRequest) -> AttestResult:
+    """Appraise a host's evidence; a pass is a new lease, a failure ends the one it has.
+
+    :raises TrustError: the evidence is not this host's answer to a challenge of ours.
+    """
+    case = appraisal.open_case(around, request.host, request.nonce, "attest")
+    qualifying = attest_binding(request.nonce, request.evidence.domains)
+    found = appraisal.appraise(around, case, request.evidence, qualifying)
+    seconds = float(case.policy.lease_seconds)
+
+    def work(session: Session) -> AttestResult:
+        state, checks = appraisal.settle(session, around, case, found, request.evidence)
+        trusted = all(c.outcome == "pass" for c in checks)
+        lease = standing.grant(session, state, seconds, around.now()) if trusted else None
+        return AttestResult(trusted, checks, lease, again_in=seconds / 2)
+
+    result = around.db.write(work)
+    around.changed(request.host)
+    return result

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which endorsement keys are accepted: the inventory's, and those a TPM maker vouches for."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from e2etrust_core.errors import E2ETrustError
+from e2etrust_core.evidence.ek_certificate import verify_ek_certificate
+from e2etrust_core.messages import EnrolRequest
+from e2etrust_verifier.trust.errors import EkNotPinned
+
+
+class InventoryError(E2ETrustError):
+    """The operator's own files about TPMs cannot be read."""
+
+    code = "INVENTORY_UNREADABLE"
+    remedy = "the operator corrects ek_ca_bundle or ek_pins of the verifier"
+
+
+@dataclass(frozen=True, slots=True)
+class Endorsement:
+    """Where certificates and pins are; None where there are none.  Read at each enrolment."""
+
+    ca_bundle: Path | None
+    pins: Path | None
+
+    def accept(self, request: EnrolRequest, now: datetime) -> str:
+        """Return by what the EK in *request* is accepted.
+
+        :raises EkNotPinned: the inventory has another EK for this host.
+        :raises EkCertificateError: no certificate, or none that holds (named outcomes).
+        :raises InventoryError: the operator's files cannot be read.
+        """
+        pinned = self._pinned(request.host)
+        if pinned:
+            digest = hashlib.sha256(request.ek_public).hexdigest()
+            if not any(hmac.compare_digest(digest, pin) for pin in pinned):
+                raise EkNotPinned(f"the inventory has another EK for host {request.host}")
+            return "inventory"
+        bundle = b"" if self.ca_bundle is None else _read(self.ca_bundle)
+        found = verify_ek_certificate(request.ek_certificate, request.ek_public, bundle, now)
+        return f"certificate: {found}"
+
+    def _pinned(self, host: str) -> list[str]:
+        if self.pins is None:
+            return []
+        try:
+            table: Any = yaml.safe_load(_read(self.pins)) or {}
+        except yaml.YAMLError:
+            raise InventoryError("ek_pins is not YAML") from None
+        if not isinstance(table, dict):
+            raise InventoryError("ek_pins is not a mapping of host names")
+        entry = table.get(host, [])
+        pins = [entry] if isinstance(entry, str) else entry
+        if not isinstance(pins, list) or not all(isinstance(pin, str) for pin in pins):
+            raise InventoryError("ek_pins names no SHA-256 in hex for that host")
+        return [pin.lower() for pin in pins]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise InventoryError(f"{path.name} cannot be read: {exc.strerror}") from None

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Enrolment: one immutable record of host name, EK and AK, after the TPM proved to have both.
+
+TPM 2.0 Library Part 1, 24 (credential protection): only the TPM with that EK, holding that very
+AK, can answer the challenge.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import uuid
+from datetime import timedelta
+
+from oslo_db import exception as db_exc
+from sqlalchemy.orm import Session
+
+from e2etrust_core import suites
+from e2etrust_core.errors import E2ETrustError
+from e2etrust_core.evidence.credential import make_credential
+from e2etrust_core.evidence.quote import check_ak
+from e2etrust_core.evidence.tpm_structures import name_of
+from e2etrust_core.messages import EnrolAnswer, EnrolChallenge, EnrolRequest, EnrolResult
+from e2etrust_verifier.db import enrolments, events, hosts
+from e2etrust_verifier.db.models import Enrolment, Host
+from e2etrust_verifier.trust.errors import EnrolmentUnknown, EnrolmentWrong, HostKnown
+from e2etrust_verifier.trust.names import check_host_name
+from e2etrust_verifier.trust.surroundings import Surroundings
+
+_SECRET_SIZE = 32
+
+
+def begin(around: Surroundings, request: EnrolRequest) -> EnrolChallenge:
+    """Answer a host's wish to enrol with a credential challenge.
+
+    :raises HostKnown: the name belongs to other keys.
+    :raises SuiteError, AkRefused, EkCertificateError, EkNotPinned: these keys cannot enrol.
+    """
+    check_host_name(request.host)
+    try:
+        return _begin(around, request)
+    except E2ETrustError as exc:
+        reason = f"enrolment refused: {exc}"
+        now = around.now()
+        around.db.write(
+            lambda s: events.add(s, "enrolment-refused", reason, now=now, host=request.host)
+        )
+        raise
+
+
+def _begin(around: Surroundings, request: EnrolRequest) -> EnrolChallenge:
+    known = around.db.read(lambda s: hosts.find(s, request.host))
+    if known is not None:
+        if _same(known, request):
+            return EnrolChallenge(enrolment="")
+        raise HostKnown(f"host {request.host} is enrolled with other keys")
+    check_ak(request.ak_public, suites.suite(request.suite))
+    accepted_by = around.endorsement.accept(request, around.now())
+    secret = secrets.token_bytes(_SECRET_SIZE)
+    blob, encrypted = make_credential(request.ek_public, name_of(request.ak_public), secret)
+    enrolment = _pending(around, request, accepted_by, secret)
+    enrolment_id = enrolment.id
+    around.db.write(lambda s: enrolments.add(s, enrolment))
+    return EnrolChallenge(enrolment_id, blob, encrypted)
+
+
+def _pending(
+    around: Surroundings, request: EnrolRequest, accepted_by: str, secret: bytes
+) -> Enrolment:
+    now = around.now()
+    return Enrolment(
+        id=str(uuid.uuid4()),
+        host=request.host,
+        suite=request.suite,
+        ek_public=request.ek_public,
+        ek_certificate=request.ek_certificate,
+        ek_accepted_by=accepted_by,
+        ak_public=request.ak_public,
+        secret_sha256=hashlib.sha256(secret).hexdigest(),
+        created_at=now,
+        expires_at=now + timedelta(seconds=around.settings.enrolment_lifetime),
+    )
+
+
+def finish(around: Surroundings, answer: EnrolAnswer) -> EnrolResult:
+    """Write the host's record if the TPM opened the credential.
+
+    :raises EnrolmentUnknown: there is no such challenge (any more).
+    :raises EnrolmentWrong: the answer is wrong; the challenge is dead.
+    :raises HostKnown: another enrolment was faster.
+    """
+    now = around.now()
+    pending = around.db.write(lambda s: enrolments.take(s, answer.enrolment, now))
+    if pending is None:
+        raise EnrolmentUnknown("there is no such enrolment, or it took too long")
+    if not hmac.compare_digest(hashlib.sha256(answer.secret).hexdigest(), pending.secret_sha256):
+        around.db.write(
+            lambda s: events.add(
+                s, "enrolment-refused", "wrong credential answer", now=now, host=pending.host
+            )
+        )
+        raise EnrolmentWrong("the credential was not opened")
+    ak_name = name_of(pending.ak_public)
+    try:
+        around.db.write(lambda s: _enrol(s, around, pending, ak_name))
+    except db_exc.DBDuplicateEntry:
+        raise HostKnown(f"host {pending.host} has been enrolled meanwhile") from None
+    return EnrolResult(pending.host, ak_name)
+
+
+def _enrol(session: Session, around: Surroundings, pending: Enrolment, ak_name: bytes) -> None:
+    now = around.now()
+    record = Host(
+        name=pending.host,
+        suite=pending.suite,
+        ek_public=pending.ek_public,
+        ek_certificate=pending.ek_certificate,
+        ek_accepted_by=pending.ek_accepted_by,
+        ak_public=pending.ak_public,
+        ak_name=ak_name,
+        enrolled_at=now,
+    )
+    hosts.add(session, record, held=around.settings.hold_new_hosts, now=now)
+    message = f"enrolled with suite {pending.suite}, EK accepted by {pending.ek_accepted_by}"
+    events.add(session, "host-enrolled", message, now=now, host=pending.host)
+
+
+def _same(known: Host, request: EnrolRequest) -> bool:
+    return (known.suite, known.ek_public, known.ak_public) == (
+        request.suite,
+        request.ek_public,
+        request.ak_public,
+    )

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why the verifier refuses."""
+
+from __future__ import annotations
+
+from e2etrust_core.errors import E2ETrustError
+
+
+class TrustError(E2ETrustError):
+    """The verifier refuses."""
+
+    code = "REFUSED"
+
+
+class HostNameWrong(TrustError):
+    code = "HOST_NAME_WRONG"
+    remedy = "name hosts with letters, digits, dot, hyphen and underscore, at most 253 characters"
+
+
+class HostUnknown(TrustError):
+    code = "HOST_UNKNOWN"
+    remedy = "the agent enrols by itself when it starts: restart e2etrust-agent on that host"
+
+
+class HostKnown(TrustError):
+    """CVE-2025-13609: a name in use is not given to another TPM."""
+
+    code = "HOST_KNOWN"
+    remedy = "if the TPM was really replaced: e2etrust-manage host remove, then restart the agent"
+
+
+class HostHeld(TrustError):
+    code = "HOST_HELD"
+    remedy = "an operator looks into the failed checks, then: e2etrust-manage host approve"
+
+
+class EkNotPinned(TrustError):
+    code = "EK_NOT_PINNED"
+    remedy = "check which machine this is; correct ek_pins if its TPM was really replaced"
+
+
+class EnrolmentUnknown(TrustError):
+    code = "ENROLMENT_UNKNOWN"
+    remedy = "enrol again"
+
+
+class EnrolmentWrong(TrustError):
+    """CVE-2023-38201: says nothing of what was expected, and there is no second try."""
+
+    code = "ENROLMENT_WRONG"
+    remedy = "enrol again, from the machine whose TPM has these keys"
+
+
+class NonceUnknown(TrustError):
+    code = "NONCE_UNKNOWN"
+    remedy = "ask for a new challenge"
+
+
+class EvidenceStale(TrustError):
+    code = "EVIDENCE_STALE"
+    remedy = "ask for a new challenge"
+
+
+class PolicyMissing(TrustError):
+    code = "POLICY_NONE"
+    remedy = "write a policy whose 'hosts' match this host into policy_dir"
+
+
+class LeaseNone(TrustError):
+    code = "LEASE_NONE"
+    remedy = "the operator reads why: openstack attestation host show"
+
+
+class LeaseChanged(TrustError):
+    code = "LEASE_CHANGED"
+    remedy = "start the server again"
+
+
+class LaunchUnknown(TrustError):
+    code = "LAUNCH_UNKNOWN"
+
+
+class LaunchNone(TrustError):
+    code = "NO_LAUNCH"
+    remedy = "start the server; only a running server of a trusted flavor can be verified"
+
+
+class KeyDenied(TrustError):
+    code = "KEY_DENIED"
+
+
+class KeyUnknown(TrustError):
+    code = "KEY_UNKNOWN"
+    remedy = "the key of this image is not in the key manager: seal and upload the image again"
+
+
+class KeyUnavailable(TrustError):
+    code = "KEY_UNAVAILABLE"
+    remedy = "start the server again; if it stays so, the operator checks the key manager"

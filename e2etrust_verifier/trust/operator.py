@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator decides about a host: approve, revoke, remove."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from e2etrust_core.appraisal.model import CheckResult
+from e2etrust_verifier.db import events, hosts
+from e2etrust_verifier.db.database import Database
+from e2etrust_verifier.db.models import Host, HostState
+from e2etrust_verifier.trust import standing
+from e2etrust_verifier.trust.errors import HostUnknown
+
+_REVOKED = CheckResult(
+    "standing",
+    "fail",
+    "an operator revoked the host's trust",
+    "HOST_REVOKED",
+    "an operator brings it back: e2etrust-manage host approve",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A host's record and how it stands; ``word`` is trusted, held, untrusted or unknown."""
+
+    record: Host
+    word: str
+    seconds: float
+    since: datetime | None
+    failed: list[CheckResult]
+
+
+def standings(database: Database, now: datetime) -> list[Standing]:
+    """Return all enrolled hosts, by name."""
+
+    def work(session: Session) -> list[Standing]:
+        states = hosts.states(session)
+        return [_standing(h, states.get(h.name), now) for h in hosts.everyone(session)]
+
+    return database.read(work)
+
+
+def standing_of(database: Database, name: str, now: datetime) -> Standing:
+    """Return one host's.  Raises HostUnknown."""
+    return database.read(lambda s: _standing(_find(s, name), hosts.state(s, name), now))
+
+
+def approve(database: Database, name: str, now: datetime) -> None:
+    """Let a held host be trusted again by its next good evidence.  Raises HostUnknown."""
+
+    def work(session: Session) -> None:
+        _find(session, name)
+        state = hosts.lock_state(session, name, now)
+        state.held, state.failed, state.since = False, "[]", now
+        hosts.touch(session, state)
+        events.add(session, "host-approved", "approved by an operator", now=now, host=name)
+
+    database.write(work)
+
+
+def revoke(database: Database, name: str, now: datetime) -> None:
+    """End a host's lease now and hold it.  Raises HostUnknown."""
+
+    def work(session: Session) -> None:
+        _find(session, name)
+        state = hosts.lock_state(session, name, now)
+        standing.withdraw(session, state, [_REVOKED], now, why="revoked", hold=True)
+        events.add(session, "host-revoked", "revoked by an operator", now=now, host=name)
+
+    database.write(work)
+
+
+def remove(database: Database, name: str, now: datetime) -> None:
+    """Forget a host's keys; schedulers hear that it is untrusted.  Raises HostUnknown."""
+
+    def work(session: Session) -> None:
+        _find(session, name)
+        state = hosts.lock_state(session, name, now)
+        standing.withdraw(session, state, [], now, why="removed", hold=False)
+        state.held = False
+        hosts.remove(session, name)
+        events.add(session, "host-removed", "removed by an operator", now=now, host=name)
+
+    database.write(work)
+
+
+def _find(session: Session, name: str) -> Host:
+    found = hosts.find(session, name)
+    if found is None:
+        raise HostUnknown(
+            "no such host is enrolled", remedy="e2etrust-manage host list shows all there are"
+        )
+    return found
+
+
+def _standing(record: Host, state: HostState | None, now: datetime) -> Standing:
+    if state is None:
+        return Standing(record, "unknown", 0.0, None, [])
+    seconds, failed = standing.seconds_left(state, now), standing.failed_checks(state)
+    if state.held:
+        word = "held"
+    elif seconds > 0:
+        word = "trusted"
+    else:
+        word = "untrusted" if failed and failed != [standing.EXPIRED] else "unknown"
+    return Standing(record, word, seconds, state.since, failed)

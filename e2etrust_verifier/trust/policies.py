@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Host policies: YAML files in one directory, read anew when they change."""
+
+from __future__ import annotations
+
+import fnmatch
+import threading
+from pathlib import Path
+
+from e2etrust_core.appraisal.model import HostPolicy
+from e2etrust_core.appraisal.policy import parse_policy
+from e2etrust_core.errors import PolicyError
+from e2etrust_verifier.trust.errors import PolicyMissing
+
+_Stamp = tuple[tuple[str, int, int], ...]
+
+
+class PolicyStore:
+    """The policies of a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._lock = threading.Lock()
+        self._stamp: _Stamp | None = None
+        self._policies: list[HostPolicy] = []
+
+    def policy_for(self, host: str) -> HostPolicy:
+        """Return the first policy, by file name, whose patterns match *host*.
+
+        :raises PolicyMissing: none does.
+        :raises PolicyError: a file of the directory is malformed.  No host passes until it is
+            corrected, because nobody can tell which hosts that file was meant for.
+        """
+        for policy in self._current():
+            if any(fnmatch.fnmatchcase(host, pattern) for pattern in policy.hosts):
+                return policy
+        raise PolicyMissing(f"no policy matches host {host}")
+
+    def _current(self) -> list[HostPolicy]:
+        with self._lock:
+            paths = sorted(self._directory.glob("*.yaml"))
+            stamp = tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in paths)
+            if stamp != self._stamp:
+                self._policies = [read_policy(path) for path in paths]
+                self._stamp = stamp
+            return self._policies
+
+
+def read_policy(path: Path) -> HostPolicy:
+    """Return the policy in a file.  Raises PolicyError naming the file."""
+    try:
+        return parse_policy(path.read_text(encoding="utf-8"))
+    except PolicyError as exc:
+        raise PolicyError(
+            f"{path.name}: {exc.reason}", code=exc.code, remedy="e2etrust-manage policy check FILE"
+        ) from None
+    except (OSError, UnicodeDecodeError) as exc:
+        raise PolicyError(f"{path.name} cannot be read: {exc}") from None

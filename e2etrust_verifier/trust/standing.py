@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a host stands: leased, failed, held.  Each change in one transaction, under one number."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from e2etrust_core import wire
+from e2etrust_core.appraisal.model import CheckResult
+from e2etrust_core.appraisal.reference import ClockSeen
+from e2etrust_core.messages import LeaseGrant
+from e2etrust_verifier.db import events, hosts, leases
+from e2etrust_verifier.db.models import HostState, Lease
+
+EXPIRED = CheckResult(
+    "lease",
+    "fail",
+    "the lease ran out and no new evidence came",
+    "LEASE_EXPIRED",
+    "look at e2etrust-agent on the host, and at the message bus between it and the verifier",
+)
+HELD = CheckResult(
+    "standing",
+    "fail",
+    "the host waits for an operator's approval",
+    "HOST_HELD",
+    "look into the checks that failed before, then: e2etrust-manage host approve",
+)
+
+
+def failed_checks(state: HostState) -> list[CheckResult]:
+    return [wire.from_dict(CheckResult, c) for c in wire.from_json(list[dict], state.failed)]
+
+
+def has_lease(state: HostState | None, now: datetime) -> bool:
+    return (
+        state is not None
+        and not state.held
+        and state.lease_id is not None
+        and state.lease_expires_at is not None
+        and state.lease_expires_at > now
+    )
+
+
+def seconds_left(state: HostState, now: datetime) -> float:
+    """Seconds of lease that are left, 0.0 where there is none."""
+    if not has_lease(state, now) or state.lease_expires_at is None:
+        return 0.0
+    return (state.lease_expires_at - now).total_seconds()
+
+
+def failed_since(state: HostState, moment: datetime) -> bool:
+    """Whether the host failed an appraisal after *moment*: older evidence says less."""
+    failed = failed_checks(state)
+    return bool(failed) and failed != [EXPIRED] and state.since >= moment
+
+
+def see_clock(state: HostState, seen: ClockSeen | None, now: datetime) -> None:
+    """Keep the newest counters; answers may arrive in another order than they were quoted."""
+    state.attested_at = now
+    if seen is None:
+        return
+    known = (state.reset_count or 0, state.restart_count or 0, state.clock or 0)
+    if state.clock is None or (seen.reset_count, seen.restart_count, seen.clock) > known:
+        state.clock = seen.clock
+        state.reset_count = seen.reset_count
+        state.restart_count = seen.restart_count
+
+
+def grant(session: Session, state: HostState, seconds: float, now: datetime) -> LeaseGrant:
+    """Give the host a new lease in place of the one it has."""
+    if not has_lease(state, now):
+        state.since = now
+        events.add(session, "host-trusted", "all checks passed", now=now, host=state.host)
+    if state.lease_id is not None:
+        leases.end(session, state.lease_id, "renewed", now)
+    lease = Lease(
+        id=str(uuid.uuid4()),
+        host=state.host,
+        granted_at=now,
+        expires_at=now + timedelta(seconds=seconds),
+    )
+    leases.add(session, lease)
+    state.lease_id, state.lease_expires_at = lease.id, lease.expires_at
+    state.failed = "[]"
+    hosts.touch(session, state)
+    return LeaseGrant(lease.id, seconds)
+
+
+def withdraw(
+    session: Session,
+    state: HostState,
+    checks: list[CheckResult],
+    now: datetime,
+    *,
+    why: str,
+    hold: bool,
+) -> None:
+    """End the host's lease, if it has one, and note the checks that failed."""
+    if state.lease_id is not None:
+        leases.end(session, state.lease_id, why, now)
+    state.lease_id = state.lease_expires_at = None
+    state.held = state.held or hold
+    state.failed = wire.to_json(checks).decode()
+    state.since = now
+    hosts.touch(session, state)
