@@ -6,7 +6,7 @@ from __future__ import annotations
 from tpm2_pytss import TPM2B_ENCRYPTED_SECRET, TPM2B_ID_OBJECT, TSS2_Exception
 
 from e2etrust_core.evidence.tpm_bytes import unsized
-from e2etrust_core.tpm.device import Tpm, is_refusal
+from e2etrust_core.tpm.device import Tpm, is_secret_refused
 from e2etrust_core.tpm.errors import CredentialRefused
 from e2etrust_core.tpm.keys import AttestationKey, endorsement_session, loaded_ak, loaded_ek
 
@@ -34,6 +34,6 @@ def activate_credential(
         try:
             return bytes(esys.activate_credential(handle, ek, blob, secret, session2=session))
         except TSS2_Exception as exc:
-            if is_refusal(exc):
+            if is_secret_refused(esys, exc):
                 raise CredentialRefused("the credential is for another TPM or key") from exc
             raise

@@ -37,6 +37,7 @@ _LAYER = 0x00FF0000
 _FORMAT_ONE = 0x80
 _TCTI_LAYER = 0x000A0000
 _RC_INITIALIZE = 0x100
+_RC_FAILURE = 0x101
 
 
 class Tpm:
@@ -116,6 +117,23 @@ def is_refusal(exc: TSS2_Exception) -> bool:
     Part 2, 6.6: as against a TPM that is busy, locked out or not started.
     """
     return not exc.rc & _LAYER and bool(exc.rc & _FORMAT_ONE)
+
+
+def is_secret_refused(esys: ESAPI, exc: TSS2_Exception) -> bool:
+    """Return whether the TPM refused a secret that was encrypted to another key.
+
+    Where RSA-OAEP does not decrypt, libtpms answers TPM_RC_FAILURE, which otherwise means a TPM
+    in failure mode: one that still tells its clock is not (Part 1, 12.4).
+    """
+    if is_refusal(exc):
+        return True
+    if exc.rc != _RC_FAILURE:
+        return False
+    try:
+        esys.read_clock()
+    except TSS2_Exception:
+        return False
+    return True
 
 
 def error_of(exc: TSS2_Exception, tcti: str) -> TpmError:

@@ -25,7 +25,7 @@ from tpm2_pytss import (
 from e2etrust_core.evidence.tpm_bytes import unsized
 from e2etrust_core.evidence.tpm_structures import KeyedHash, decode_public
 from e2etrust_core.messages import WrappedKey
-from e2etrust_core.tpm.device import Tpm, flushed, is_refusal, policy_session
+from e2etrust_core.tpm.device import Tpm, flushed, is_secret_refused, policy_session
 from e2etrust_core.tpm.errors import UnwrapRefused
 from e2etrust_core.tpm.keys import EkKind, endorsement_session, loaded_ek
 from e2etrust_core.tpm.pcr import tss_selection
@@ -53,7 +53,7 @@ def unwrap_key(tpm: Tpm, ek_kind: EkKind, wrapped: WrappedKey) -> bytes:
             with flushed(esys, sealed):
                 return _unseal(esys, ek, sealed, wrapped)
         except TSS2_Exception as exc:
-            if is_refusal(exc) or exc.rc == _RC_PCR_CHANGED:
+            if is_secret_refused(esys, exc) or exc.rc == _RC_PCR_CHANGED:
                 raise UnwrapRefused(
                     "the key is wrapped to another TPM or to another PCR state than this host's"
                 ) from exc
