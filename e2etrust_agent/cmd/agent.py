@@ -21,7 +21,7 @@ CONFIG_FILE = "/etc/e2etrust/agent.conf"
 
 def main(argv: list[str] | None = None) -> int:
     """Run the agent until a signal ends it; return its exit status."""
-    conf = cfg.ConfigOpts()
+    conf = cfg.CONF  # oslo.messaging looks for some of its options nowhere else
     log.register_options(conf)
     opts.register(conf)
     conf.register_cli_opt(

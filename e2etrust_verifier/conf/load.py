@@ -27,10 +27,11 @@ class ConfigurationError(E2ETrustError):
 def load(files: list[str] | None = None, conf: cfg.ConfigOpts | None = None) -> cfg.ConfigOpts:
     """Read *files* (default: /etc/e2etrust/verifier.conf, if it is there) into a configuration.
 
-    :param conf: the object to fill; a new one by default.
+    :param conf: the object to fill; the process-wide one by default.
     :raises ConfigurationError: a file is missing, malformed, or readable by others.
     """
-    conf = cfg.ConfigOpts() if conf is None else conf
+    # The global object by default: oslo.messaging registers its tracing options nowhere else.
+    conf = cfg.CONF if conf is None else conf
     register(conf)
     if files is None:
         files = [DEFAULT_FILE] if Path(DEFAULT_FILE).exists() else []
