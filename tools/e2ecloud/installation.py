@@ -11,7 +11,7 @@ from e2ecloud import hosts, policy, tpm
 from e2ecloud.config import e2etrust, render_controller
 from e2ecloud.config.shared import Site
 from e2ecloud.ini import render
-from e2ecloud.layout import CONTROLLER_IP, HOSTS, Cloud
+from e2ecloud.layout import CONTROLLER_IP, HOSTS, PLAIN_MARK, Cloud
 
 # What one cloud leaves and the next must not find; the cache stays, the logs until the next start.
 _TRANSIENT = ("etc", "state", "run", "hosts", "tpm")
@@ -36,6 +36,8 @@ def create(cloud: Cloud) -> Site:
         directory.mkdir(parents=True, exist_ok=True)
     for name in _STATE:
         (cloud.state / name).mkdir(parents=True, mode=0o700)
+    if cloud.plain:
+        (cloud.root / PLAIN_MARK).touch()
     credentials = creds.draw()
     creds.save(credentials, cloud.credentials_file())
     site = Site(cloud, credentials)

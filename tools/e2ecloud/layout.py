@@ -14,6 +14,7 @@ REGION = "RegionOne"
 DATABASE_PORT = 3306
 BROKER_PORT = 5672
 
+PLAIN_MARK = "run/plain"
 # In the cloud's own tmpfs /run, so that no socket is ever left on the machine's disk.
 RUN_DIR = Path("/run/e2ecloud")
 TPM_RUN_DIR = Path("/run/e2etrust-tpm")
@@ -54,7 +55,9 @@ class Cloud:
     def of_checkout(cls) -> Cloud:
         """The cloud that the environment names: $E2ETRUST_CLOUD, $E2ETRUST_CLOUD_PLAIN."""
         root = Path(os.environ.get("E2ETRUST_CLOUD") or CHECKOUT / ".cloud").resolve()
-        return cls(root, CHECKOUT, bool(os.environ.get("E2ETRUST_CLOUD_PLAIN")))
+        asked = bool(os.environ.get("E2ETRUST_CLOUD_PLAIN"))
+        # A cloud that runs stays what it was started as.
+        return cls(root, CHECKOUT, asked or (root / PLAIN_MARK).exists())
 
     @property
     def venv(self) -> Path:

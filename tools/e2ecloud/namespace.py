@@ -21,11 +21,14 @@ from e2ecloud.errors import CloudError, NotRunning
 
 @dataclass(frozen=True)
 class Namespace:
-    """PID 1 of a namespace as seen from outside, and the inode that tells it from a reused PID."""
+    """PID 1 of a namespace as seen from outside, and the inode that tells it from a reused PID.
+
+    ``starter_pid`` is the process that waits for PID 1; it ends by itself right after it.
+    """
 
     init_pid: int
     pid_inode: str
-    net: bool = True
+    starter_pid: int
 
     def alive(self) -> bool:
         return _pid_inode(self.init_pid) == self.pid_inode
@@ -79,7 +82,7 @@ def create(
         )
     generations = 1 if outer is None else 2  # nsenter forks once, unshare once
     init_pid = _descendant(starter, generations, log)
-    namespace = Namespace(init_pid, _pid_inode(init_pid))
+    namespace = Namespace(init_pid, _pid_inode(init_pid), starter.pid)
     save(namespace, record)
     return namespace
 
@@ -155,4 +158,19 @@ def kill(namespace: Namespace, timeout: float = 20.0) -> None:
     while namespace.alive() or members(namespace):
         if time.monotonic() > deadline:
             raise CloudError(f"processes of namespace {namespace.pid_inode} do not end")
+        time.sleep(0.02)
+    _see_out(namespace.starter_pid)
+
+
+def _see_out(starter: int, patience: float = 5.0) -> None:
+    """Wait until the starter is gone from the process table.
+
+    It is nobody's fault when it is not: the machine's own PID 1 may be slow to reap.
+    """
+    try:
+        os.waitpid(starter, 0)
+    except ChildProcessError:
+        pass
+    deadline = time.monotonic() + patience
+    while os.path.exists(f"/proc/{starter}") and time.monotonic() < deadline:
         time.sleep(0.02)
