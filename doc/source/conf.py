@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sphinx configuration."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "doc" / "ext"))
+
+from refusal_codes import table  # noqa: E402
+
+project = "E2ETrust"
+copyright = "the E2ETrust authors"
+extensions = ["openstackdocstheme"]
+html_theme = "openstackdocs"
+openstackdocs_auto_name = False
+openstackdocs_repo_name = "e2etrust"
+openstackdocs_pdf_link = False
+exclude_patterns = []
+
+# The table of refusals is made from the code at every build, so it cannot be out of date.
+(Path(__file__).parent / "admin" / "refusal-codes.inc").write_text(table(ROOT))
