@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from e2etrust_core.appraisal.appraise import appraise_host
+from e2etrust_core.appraisal.model import HostPolicy
+from e2etrust_core.appraisal.policy import selection_of
+from e2etrust_core.appraisal.reference import ClockSeen, HostReference
+from e2etrust_core.evidence.event_log import parse_event_log, replay
+from e2etrust_core.evidence.model import HostEvidence, Quote, RunningDomain
+from e2etrust_core.launch import attest_binding
+from e2etrust_core.suites import ECC_P256_SHA256, RSA2048_SHA256
+from tests.unit.core.event_log_writer import agile_log, event
+from tests.unit.core.software_tpm import SoftwareTpm
+
+NONCE = bytes(range(32))
+LOG = agile_log(event(0, 8, b"\1" * 32), event(4, 8, b"\2" * 32))
+QUOTE_ROWS = [
+    "quote-structure",
+    "quote-signer",
+    "quote-signature",
+    "quote-nonce",
+    "quote-selection",
+    "quote-digest",
+]
+DOMAIN = RunningDomain("1b4e28ba", "instance-1", demands_trust=True, launch="launch-1")
+
+
+class Host:
+    """A host whose TPM and log agree with its policy, until a test changes one of them."""
+
+    def __init__(self):
+        self.tpm = SoftwareTpm()
+        self.tpm.pcrs["sha256"].update(replay(parse_event_log(LOG), "sha256"))
+        values = self.tpm.pcrs["sha256"]
+        self.policy = HostPolicy(
+            "compute", ["*"], {"sha256": {7: [bytes(32), values[7]], 9: [values[9]]}}, [0, 4]
+        )
+        self.selection = selection_of(self.policy)
+        self.last: ClockSeen | None = None
+        self.log: bytes | None = LOG
+        self.domains: list[RunningDomain] = [DOMAIN]
+        self.suite = ECC_P256_SHA256
+
+    def evidence(self, nonce: bytes = NONCE) -> HostEvidence:
+        quote = self.tpm.quote(attest_binding(nonce, self.domains), self.selection)
+        return HostEvidence(quote, self.log, list(self.domains))
+
+    def appraise(self, evidence: HostEvidence | None = None):
+        evidence = evidence or self.evidence()
+        reference = HostReference(
+            "host1", self.tpm.ek_public, self.tpm.ak_public, self.suite, self.last
+        )
+        binding = attest_binding(NONCE, evidence.domains)
+        return appraise_host(
+            reference, self.policy, evidence, binding, selection_of(self.policy), {"launch-1"}
+        )
+
+
+@pytest.fixture
+def host() -> Host:
+    return Host()
+
+
+def failed(appraisal) -> dict[str, str]:
+    assert not appraisal.verdict.trusted
+    return {row.check: row.code for row in appraisal.verdict.failed}
+
+
+def test_good_host_is_trusted_with_a_row_a_check(host):
+    appraisal = host.appraise()
+    assert appraisal.verdict.trusted
+    assert appraisal.genuine
+    assert [row.check for row in appraisal.verdict.checks] == [
+        *QUOTE_ROWS,
+        "clock",
+        "event-log",
+        "pcr-policy",
+        "running-domains",
+    ]
+    assert appraisal.clock == ClockSeen(1000, 5, 0)
+
+
+@pytest.mark.parametrize(
+    ("row", "code", "damage"),
+    [
+        ("quote-structure", "QUOTE_MALFORMED", lambda q: replace(q, attest=q.attest[:-1])),
+        ("quote-structure", "QUOTE_MAGIC", lambda q: replace(q, attest=b"\0" + q.attest)),
+        ("quote-structure", "QUOTE_MALFORMED", lambda q: replace(q, signature=b"")),
+        (
+            "quote-signature",
+            "SIGNATURE_WRONG",
+            lambda q: replace(q, signature=q.signature[:-1] + bytes([q.signature[-1] ^ 1])),
+        ),
+        ("quote-selection", "SELECTION_MISMATCH", lambda q: replace(q, pcrs={})),
+        (
+            "quote-digest",
+            "PCR_DIGEST_MISMATCH",
+            lambda q: replace(q, pcrs={"sha256": dict.fromkeys(q.pcrs["sha256"], bytes(32))}),
+        ),
+    ],
+)
+def test_what_stands_on_a_failed_check_is_not_reached_and_never_passes(host, row, code, damage):
+    good = host.evidence()
+    appraisal = host.appraise(replace(good, quote=damage(good.quote)))
+    rows = appraisal.verdict.checks
+    at = [one.check for one in rows].index(row)
+    assert [one.outcome for one in rows] == ["pass"] * at + ["fail"] * (len(rows) - at)
+    assert rows[at].code == code
+    assert {one.code for one in rows[at + 1 :]} == {"NOT_REACHED"}
+    assert appraisal.facts is None
+    assert appraisal.clock is None
+
+
+def test_quote_of_another_host_is_not_genuine(host):
+    other = Host()
+    appraisal = host.appraise(other.evidence())
+    assert failed(appraisal)["quote-signer"] == "AK_FOREIGN"
+    assert not appraisal.genuine
+
+
+def test_quote_for_an_earlier_challenge_is_not_genuine(host):
+    appraisal = host.appraise(host.evidence(bytes(32)))
+    assert failed(appraisal)["quote-nonce"] == "NONCE_MISMATCH"
+    assert not appraisal.genuine
+
+
+def test_domains_cannot_be_changed_after_the_quote(host):
+    appraisal = host.appraise(replace(host.evidence(), domains=[]))
+    assert failed(appraisal)["quote-nonce"] == "NONCE_MISMATCH"
+
+
+def test_genuine_quote_with_wrong_values_stays_the_hosts_own(host):
+    good = host.evidence()
+    lying = Quote(good.quote.attest, good.quote.signature, {"sha256": {}})
+    assert host.appraise(replace(good, quote=lying)).genuine
+
+
+def test_ak_of_another_suite_than_enrolled_is_refused(host):
+    host.suite = RSA2048_SHA256
+    assert failed(host.appraise())["quote-structure"] == "AK_REFUSED"
+
+
+@pytest.mark.parametrize(
+    "last", [ClockSeen(0, 6, 0), ClockSeen(0, 5, 1), ClockSeen(1001, 5, 0)], ids=str
+)
+def test_clock_that_went_back_is_refused(host, last):
+    host.last = last
+    assert failed(host.appraise()) == {"clock": "CLOCK_WENT_BACK"}
+
+
+@pytest.mark.parametrize(
+    "last", [ClockSeen(1000, 5, 0), ClockSeen(9999, 4, 7), ClockSeen(9, 5, 0)], ids=str
+)
+def test_clock_that_went_on_is_accepted(host, last):
+    host.last = last
+    assert host.appraise().verdict.trusted
+
+
+@pytest.mark.parametrize(
+    ("log", "code"),
+    [
+        (None, "EVENT_LOG_ABSENT"),
+        (b"", "EVENT_LOG_MALFORMED"),
+        (b"junk" * 99, "EVENT_LOG_MALFORMED"),
+        (LOG[:-1], "EVENT_LOG_MALFORMED"),
+        (agile_log(event(0, 8, b"\1" * 32)), "EVENT_LOG_MISMATCH"),
+        (LOG + event(4, 8, b"\3" * 32), "EVENT_LOG_MISMATCH"),
+        (bytes(28) + bytes(4), "EVENT_LOG_BANK_ABSENT"),
+    ],
+)
+def test_log_that_does_not_come_to_the_quoted_values_is_refused(host, log, code):
+    host.log = log
+    assert failed(host.appraise()) == {"event-log": code}
+
+
+def test_log_that_nobody_asked_for_is_no_check(host):
+    host.policy = replace(host.policy, event_log_pcrs=[])
+    host.selection = selection_of(host.policy)
+    host.log = b"junk"
+    appraisal = host.appraise()
+    assert appraisal.verdict.trusted
+    assert "event-log" not in [row.check for row in appraisal.verdict.checks]
+
+
+def test_changed_pcr_is_refused_by_bank_and_index_without_any_value(host):
+    expected = host.tpm.pcrs["sha256"][9]
+    host.tpm.pcrs["sha256"][9] = b"\xee" * 32
+    appraisal = host.appraise()
+    assert failed(appraisal) == {"pcr-policy": "PCR_MISMATCH"}
+    row = appraisal.verdict.failed[0]
+    assert "sha256:9" in row.reason
+    assert "sha256:7" not in row.reason
+    for value in (expected, b"\xee" * 32):
+        assert value.hex()[:8] not in row.reason + row.remedy
+    assert appraisal.genuine
+
+
+@pytest.mark.parametrize("pcrs", [{}, {"sha256": {}}, {"sha256": {9: []}}])
+def test_empty_policy_trusts_nobody(host, pcrs):
+    host.policy = HostPolicy("empty", ["*"], pcrs)
+    appraisal = host.appraise()
+    assert not appraisal.verdict.trusted
+    assert not any(
+        row.outcome == "pass" for row in appraisal.verdict.checks if row.check == "pcr-policy"
+    )
+
+
+@pytest.mark.parametrize("launch", [None, "launch-2", ""])
+def test_domain_that_demands_trust_without_a_launch_of_record_is_refused_by_name(host, launch):
+    host.domains = [DOMAIN, replace(DOMAIN, instance="feed", name="instance-9\n", launch=launch)]
+    appraisal = host.appraise()
+    assert failed(appraisal) == {"running-domains": "UNRECORDED_DOMAIN"}
+    reason = appraisal.verdict.failed[0].reason
+    assert "feed (instance-9?)" in reason
+    assert "1b4e28ba" not in reason
+
+
+def test_domain_that_demands_nothing_is_nobodys_business(host):
+    host.domains = [replace(DOMAIN, demands_trust=False, launch=None)]
+    assert host.appraise().verdict.trusted
