@@ -82,8 +82,14 @@ def _end_everything(cloud: Cloud) -> None:
     outer = ns.load(outer_record(cloud))
     if outer is not None:
         ns.kill(outer)
-    deadline = time.monotonic() + 20
-    while left := _leftovers(cloud):
+    _end_leftovers(cloud)
+
+
+def _end_leftovers(cloud: Cloud, patience: float = 20.0) -> None:
+    seen: set[int] = set()
+    deadline = time.monotonic() + patience
+    while left := _leftovers(cloud) | {pid for pid in seen if ns.pid_inode(pid)}:
+        seen |= left
         for pid in left:
             try:
                 os.kill(pid, signal.SIGKILL)

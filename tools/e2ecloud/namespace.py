@@ -31,12 +31,14 @@ class Namespace:
     starter_pid: int
 
     def alive(self) -> bool:
-        return _pid_inode(self.init_pid) == self.pid_inode
+        return pid_inode(self.init_pid) == self.pid_inode
 
 
-def _pid_inode(pid: int) -> str:
+def pid_inode(pid: int) -> str:
+    """Which PID namespace a process is in; "" for one that has ended, reaped or not."""
     try:
-        return os.readlink(f"/proc/{pid}/ns/pid")
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return "" if state in "ZX" else os.readlink(f"/proc/{pid}/ns/pid")
     except OSError:
         return ""
 
@@ -82,7 +84,7 @@ def create(
         )
     generations = 1 if outer is None else 2  # nsenter forks once, unshare once
     init_pid = _descendant(starter, generations, log)
-    namespace = Namespace(init_pid, _pid_inode(init_pid), starter.pid)
+    namespace = Namespace(init_pid, pid_inode(init_pid), starter.pid)
     save(namespace, record)
     return namespace
 
@@ -124,7 +126,7 @@ def members(namespace: Namespace) -> dict[int, int]:
     """Processes of exactly this PID namespace: PID inside -> PID as the caller sees it."""
     found: dict[int, int] = {}
     for entry in os.listdir("/proc"):
-        if entry.isdigit() and _pid_inode(int(entry)) == namespace.pid_inode:
+        if entry.isdigit() and pid_inode(int(entry)) == namespace.pid_inode:
             inside = _pid_inside(int(entry))
             if inside is not None:
                 found[inside] = int(entry)
