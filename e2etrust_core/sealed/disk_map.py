@@ -57,6 +57,8 @@ def inspect(path: Path, disk_size: int) -> tuple[Volume, ...]:
         volumes = _partitions(path, disk_size)
     elif "TYPE" in found:
         volumes = (_volume(path, "the disk", Extent(0, disk_size), found),)
+    elif found.get("PTTYPE") == "PMBR":
+        raise SourceTruncatedError("this disk says it has a GPT, and the GPT is not whole")
     else:
         raise SourceUnsupportedError(
             "neither a partition table nor a file system is on this disk: is it a disk image?"

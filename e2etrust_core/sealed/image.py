@@ -182,7 +182,7 @@ def _end_of_data(fd: int, size: int) -> int:
         except OSError:
             break
         end = os.lseek(fd, data, os.SEEK_HOLE)
-    return footers.round_up(end)
+    return min(footers.round_up(end), size)
 
 
 def _check_agreement(facts: token.Token, footer: footers.Footer) -> None:

@@ -306,6 +306,9 @@ def _digests(
         _known(digest.keyslots, keyslots, "a digest names a keyslot")
         if any(number >= len(segments) for number in digest.segments):
             _refuse("a digest names a segment that does not exist")
+    assigned = {number for digest in out for number in digest.segments}
+    if any(s.kind == "crypt" and s.number not in assigned for s in segments):
+        _refuse("a crypt segment belongs to no digest")
     for slot in keyslots:
         if sum(slot in digest.keyslots for digest in out) != 1:
             _refuse(f"keyslot {slot} does not belong to exactly one digest")

@@ -127,6 +127,8 @@ class UploadSealedImage(command.ShowOne):
 class ShowSealedImage(command.ShowOne):
     """Show what a sealed file says of itself; needs no key"""
 
+    auth_required = False
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument("file", metavar="<file>", type=Path, help="A sealed image")
@@ -159,6 +161,8 @@ class ShowSealedImage(command.ShowOne):
 
 class ExtractSealedImageHeader(command.Command):
     """Write a sealed image's LUKS2 header to a file of its own, for cryptsetup --header"""
+
+    auth_required = False
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
