@@ -70,8 +70,11 @@ class EmulatedTpm:
         )
         assert made.returncode == 0, made.stdout + made.stderr
 
-    def power_on(self) -> None:
-        """Start the TPM; it does TPM2_Startup(CLEAR) by itself, as after a platform reset."""
+    def power_on(self, flags: str = "not-need-init,startup-clear") -> None:
+        """Start the TPM; it does TPM2_Startup(CLEAR) by itself, as after a platform reset.
+
+        :param flags: empty for a vTPM, which waits for its machine to initialise it.
+        """
         control = Path(f"{self.socket}.ctrl")
         self.process = subprocess.Popen(
             [
@@ -81,7 +84,7 @@ class EmulatedTpm:
                 f"--tpmstate=dir={self.directory / 'state'}",
                 f"--server=type=unixio,path={self.socket}",
                 f"--ctrl=type=unixio,path={control}",
-                "--flags=not-need-init,startup-clear",
+                *([f"--flags={flags}"] if flags else []),
             ],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,  # a line for each disconnection
