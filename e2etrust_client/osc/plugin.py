@@ -23,6 +23,11 @@ def make_client(instance: Any) -> AttestationClient:
     )
 
 
+def client_of(client_manager: Any) -> AttestationClient:
+    """Return our client, which osc-lib hangs on its manager under API_NAME."""
+    return client_manager.attestation
+
+
 def build_option_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Add our global options."""
     parser.add_argument(

@@ -28,7 +28,8 @@ def tracked() -> list[Path]:
 
 
 def python_files() -> list[Path]:
-    return [path for path in tracked() if path.suffix == ".py"]
+    """Return our modules; an empty ``__init__.py`` has nothing to say or to license."""
+    return [path for path in tracked() if path.suffix == ".py" and path.stat().st_size]
 
 
 def scripts() -> list[Path]:

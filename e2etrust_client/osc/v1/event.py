@@ -8,6 +8,7 @@ from typing import Any
 
 from osc_lib.command import command
 
+from e2etrust_client.osc.plugin import client_of
 from e2etrust_client.osc.v1 import refusals
 
 
@@ -23,7 +24,7 @@ class ListEvent(command.Lister):
 
     @refusals.told
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        events = self.app.client_manager.attestation.events(
+        events = client_of(self.app.client_manager).events(
             parsed_args.limit, parsed_args.host, parsed_args.kind
         )
         columns = ("At", "Kind", "Host", "Server", "Message")

@@ -9,6 +9,7 @@ from typing import Any
 from osc_lib.command import command
 
 from e2etrust_client.model import HostState
+from e2etrust_client.osc.plugin import client_of
 from e2etrust_client.osc.v1 import refusals
 
 
@@ -17,7 +18,7 @@ class ListHost(command.Lister):
 
     @refusals.told
     def take_action(self, parsed_args: argparse.Namespace) -> Any:  # noqa: ARG002
-        hosts = self.app.client_manager.attestation.hosts()
+        hosts = client_of(self.app.client_manager).hosts()
         columns = ("Host", "State", "Lease seconds", "Since", "Failed checks")
         return columns, [_row(h) for h in hosts]
 
@@ -32,7 +33,7 @@ class ShowHost(command.ShowOne):
 
     @refusals.told
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        host = self.app.client_manager.attestation.host(parsed_args.host)
+        host = client_of(self.app.client_manager).host(parsed_args.host)
         columns = ("why", "host", "state", "lease_seconds", "since", "last_attested", "checks")
         return columns, (
             why(host),

@@ -14,6 +14,7 @@ from osc_lib.command import command
 
 from e2etrust_client.errors import ClientError
 from e2etrust_client.model import Launch, RefusedStart
+from e2etrust_client.osc.plugin import client_of
 from e2etrust_client.osc.v1 import refusals
 from e2etrust_client.verify_server import verify
 
@@ -39,7 +40,7 @@ class ShowServer(command.ShowOne):
     @refusals.told
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         server = find_server(self.app.client_manager, parsed_args.server)
-        trust = self.app.client_manager.attestation.server(server)
+        trust = client_of(self.app.client_manager).server(server)
         launch = trust.launches[0] if trust.launches else None
         refused = trust.refusals[0] if trust.refusals else None
         if launch is None and refused is None:
@@ -94,7 +95,7 @@ class VerifyServer(command.Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         server = find_server(self.app.client_manager, parsed_args.server)
         jwks = _read_jwks(parsed_args.jwks) if parsed_args.jwks else None
-        found = verify(self.app.client_manager.attestation, server, jwks)
+        found = verify(client_of(self.app.client_manager), server, jwks)
         self._trusted = found.verdict.trusted
         LOG.info("launch %s on %s", found.record.jti, found.record.host)
         columns = ("Check", "Outcome", "Reason", "Next step")
