@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's socket: who may ask, and what comes of a bad question."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2etrust_agent.client import AgentClient, LaunchBegin
+from e2etrust_agent.errors import AgentDownError, RequestError, StateError
+from e2etrust_agent.socket_server import Operation, SocketServer
+from e2etrust_core.messages import Challenge, RemoteRefusal
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the agent's socket is for root")
+
+
+def begin(request: LaunchBegin) -> Challenge:
+    if request.instance == "refused":
+        raise RequestError("no", code="LEASE_NONE", remedy="wait")
+    if request.instance == "broken":
+        raise ZeroDivisionError("a secret")
+    return Challenge(request.instance.encode(), 1.0, {"sha256": [0]}, False, "lease-1")
+
+
+@pytest.fixture
+def path() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory, "run", "agent.sock")
+
+
+@pytest.fixture
+def server(path: Path) -> Iterator[SocketServer]:
+    serving = SocketServer(path, {"launch_begin": Operation(begin, LaunchBegin)})
+    serving.start()
+    yield serving
+    serving.stop(5)
+
+
+def exchange(path: Path, line: bytes) -> dict[str, Any]:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(str(path))
+        connection.sendall(line)
+        connection.shutdown(socket.SHUT_WR)
+        return json.loads(connection.makefile("rb").readline())
+
+
+def test_question_is_answered(server: SocketServer, path: Path) -> None:
+    assert AgentClient(path).launch_begin(LaunchBegin("x")).nonce == b"x"
+
+
+def test_refusal_keeps_code_reason_and_remedy(server: SocketServer, path: Path) -> None:
+    with pytest.raises(RemoteRefusal) as caught:
+        AgentClient(path).launch_begin(LaunchBegin("refused"))
+    assert (caught.value.code, caught.value.reason, caught.value.remedy) == (
+        "LEASE_NONE",
+        "no",
+        "wait",
+    )
+
+
+def test_unforeseen_failure_tells_nothing_of_its_inside(server: SocketServer, path: Path) -> None:
+    with pytest.raises(RemoteRefusal) as caught:
+        AgentClient(path).launch_begin(LaunchBegin("broken"))
+    assert caught.value.code == "INTERNAL"
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\n",
+        b"not json\n",
+        b"[]\n",
+        b'{"op": "unknown"}\n',
+        b'{"op": "launch_begin", "request": {}}\n',
+        b'{"op": "launch_begin", "request": {"instance": 5}}\n',
+    ],
+)
+def test_bad_question_gets_one_clear_answer(server: SocketServer, path: Path, line: bytes) -> None:
+    assert exchange(path, line)["error"]["code"] in ("INPUT_MALFORMED", "REQUEST_MALFORMED")
+
+
+def test_socket_is_for_root_alone(server: SocketServer, path: Path) -> None:
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_other_users_are_refused_even_where_the_mode_lets_them(
+    server: SocketServer, path: Path
+) -> None:
+    path.chmod(0o666)
+    code = (
+        "import os, socket, sys\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\n"
+        "s.sendall(b'{}\\n'); s.shutdown(socket.SHUT_WR)\n"
+        "print(s.makefile().readline())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout)["error"]["code"] == "PEER_REFUSED"
+
+
+def test_directory_that_others_can_write_to_is_refused(path: Path) -> None:
+    path.parent.mkdir()
+    path.parent.chmod(0o777)
+    with pytest.raises(StateError):
+        SocketServer(path, {}).start()
+
+
+def test_stale_socket_of_a_killed_agent_is_replaced(path: Path) -> None:
+    path.parent.mkdir(mode=0o755)
+    with socket.socket(socket.AF_UNIX) as old:
+        old.bind(str(path))
+    serving = SocketServer(path, {"launch_begin": Operation(begin, LaunchBegin)})
+    serving.start()
+    assert AgentClient(path).launch_begin(LaunchBegin("x")).nonce == b"x"
+    serving.stop(5)
+    assert not path.exists()
+
+
+def test_nobody_there_is_agent_down(path: Path) -> None:
+    with pytest.raises(AgentDownError) as caught:
+        AgentClient(path).launch_begin(LaunchBegin("x"))
+    assert caught.value.code == "AGENT_DOWN"
+
+
+def test_socket_of_another_user_is_not_asked(server: SocketServer, path: Path) -> None:
+    os.chown(path, 65534, 65534)
+    with pytest.raises(AgentDownError, match="root"):
+        AgentClient(path).launch_begin(LaunchBegin("x"))
