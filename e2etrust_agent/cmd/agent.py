@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import signal
+import stat
 import sys
+from pathlib import Path
 from types import FrameType
 
 import oslo_messaging
@@ -12,6 +14,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from e2etrust_agent.conf import opts
+from e2etrust_agent.errors import AgentError
 from e2etrust_agent.identity import forget_identity
 from e2etrust_agent.service import AgentService
 from e2etrust_core.errors import E2ETrustError
@@ -52,6 +55,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(conf: cfg.ConfigOpts) -> None:
+    for name in conf.config_file or []:
+        _refuse_if_others_read(Path(name))
     settings = opts.settings(conf)
     if conf.new_identity:
         forget_identity(settings.state_dir)
@@ -67,6 +72,16 @@ def _run(conf: cfg.ConfigOpts) -> None:
     signal.signal(signal.SIGINT, on_stop)
     signal.signal(signal.SIGHUP, on_hangup)
     service.run()
+
+
+def _refuse_if_others_read(path: Path) -> None:
+    """The file holds the broker's password (CVE-2022-23952)."""
+    if path.is_file() and path.stat().st_mode & stat.S_IROTH:
+        raise AgentError(
+            f"{path} can be read by every user of this host",
+            code="CONFIGURATION_OPEN",
+            remedy=f"chmod o-rwx {path}",
+        )
 
 
 if __name__ == "__main__":
