@@ -46,7 +46,24 @@ def make_application(conf: cfg.ConfigOpts) -> Any:
     authenticated = auth_token.AuthProtocol(
         app, {"oslo_config_config": conf, "delay_auth_decision": True}
     )
-    return healthcheck.Healthcheck(authenticated, {"path": "/healthcheck"})
+    # An application and not a filter since oslo.middleware 8: as a filter it answers everything.
+    health = healthcheck.Healthcheck(None, {})
+
+    def dispatch(environ: dict[str, Any], start_response: Any) -> Any:
+        chosen = health if environ.get("PATH_INFO") == "/healthcheck" else authenticated
+        return chosen(environ, start_response)
+
+    return dispatch
+
+
+def _beside(app: Any, path: str, other: Any) -> Any:
+    """Return an application that hands *path* to *other*, and all else to *app*."""
+
+    def dispatch(environ: dict[str, Any], start_response: Any) -> Any:
+        chosen = other if environ.get("PATH_INFO") == path else app
+        return chosen(environ, start_response)
+
+    return dispatch
 
 
 def key_user_id(conf: cfg.ConfigOpts) -> str | None:

@@ -10,7 +10,8 @@ GROUP = cfg.OptGroup("verifier", title="Attestation, launches and their records"
 OPTIONS = [
     cfg.StrOpt(
         "policy_dir",
-        default="/etc/e2etrust/policy.d",
+        # Not policy.d: oslo.policy takes every file there for access rules.
+        default="/etc/e2etrust/host-policy.d",
         help="Directory of host policies, one YAML file a policy. A host's policy is the first,"
         " in the order of file names, whose 'hosts' patterns match its name. A host without a"
         " policy is not trusted.",

@@ -45,7 +45,7 @@ def create(cloud: Cloud) -> Site:
     for name in ("nova", "neutron"):
         shutil.copy(cloud.venv / f"etc/{name}/api-paste.ini", cloud.etc / name)
     shutil.copy(cloud.venv / "etc/barbican/barbican-api-paste.ini", cloud.etc / "barbican")
-    (cloud.etc / "e2etrust/policy.d").mkdir(parents=True)
+    (cloud.etc / "e2etrust/host-policy.d").mkdir(parents=True)
     (cloud.run / "hosts").write_text(_names())
     for host in HOSTS:
         tpm.manufacture(cloud, host)
@@ -58,7 +58,7 @@ def configure_verifier(site: Site, user_id: str) -> None:
     cloud = site.cloud
     _write(cloud, {"e2etrust/verifier.conf": render(e2etrust.verifier(site, user_id))})
     (cloud.etc / "e2etrust/ek-ca.pem").write_text(tpm.ca_bundle(cloud))
-    (cloud.etc / "e2etrust/policy.d/compute.yaml").write_text(policy.render(cloud))
+    (cloud.etc / "e2etrust/host-policy.d/compute.yaml").write_text(policy.render(cloud))
 
 
 def _write(cloud: Cloud, files: Mapping[str, str]) -> None:

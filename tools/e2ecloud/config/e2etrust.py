@@ -15,7 +15,7 @@ def verifier(site: Site, user_id: str) -> Ini:
         "DEFAULT": {"transport_url": site.transport_url},
         "database": site.database("e2etrust"),
         "verifier": {
-            "policy_dir": "/etc/e2etrust/policy.d",
+            "policy_dir": "/etc/e2etrust/host-policy.d",
             "signing_key": "/etc/e2etrust/signing-key.pem",
             "ek_ca_bundle": "/etc/e2etrust/ek-ca.pem",
             "key_user_id": user_id,
