@@ -32,6 +32,7 @@ def load(files: list[str] | None = None, conf: cfg.ConfigOpts | None = None) -> 
     """
     # The global object by default: oslo.messaging registers its tracing options nowhere else.
     conf = cfg.CONF if conf is None else conf
+    conf.reset()
     register(conf)
     if files is None:
         files = [DEFAULT_FILE] if Path(DEFAULT_FILE).exists() else []

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -14,12 +13,14 @@ from oslo_db import exception as db_exc
 from oslo_db.sqlalchemy import enginefacade
 from sqlalchemy.orm import Session
 
+from e2etrust_verifier.db.models import Generation
+
 T = TypeVar("T")
 
 _RETRYING = tenacity.Retrying(
     retry=tenacity.retry_if_exception_type((db_exc.DBDeadlock, db_exc.DBConnectionError)),
     stop=tenacity.stop_after_attempt(5),
-    wait=tenacity.wait_exponential_jitter(initial=0.05, max=1.0),
+    wait=tenacity.wait_random_exponential(multiplier=0.05, max=1.0),
     reraise=True,
 )
 
@@ -35,8 +36,7 @@ class Database:
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._manager = enginefacade.transaction_context()
         self._manager.configure(**{**dict(conf.database.items()), "sqlite_fk": True})
-        self._manager.append_on_engine_create(self._prepare)
-        self._intent = threading.local()
+        self._manager.append_on_engine_create(_prepare)
 
     def read(self, work: Callable[[Session], T]) -> T:
         """Return what *work* finds in one snapshot."""
@@ -62,26 +62,19 @@ class Database:
         return _RETRYING(self._once, role, work, writing)
 
     def _once(self, role: Any, work: Callable[[Session], T], writing: bool) -> T:
-        self._intent.writing = writing
-        try:
-            with role.using(_Context()) as session:
-                return work(session)
-        finally:
-            self._intent.writing = False
+        with role.using(_Context()) as session:
+            if writing and session.get_bind().dialect.name == "sqlite":
+                # A transaction that reads first and writes later cannot wait for another writer
+                # in SQLite: it fails at once.  One that begins with a write waits its turn.
+                session.execute(sa.update(Generation).values(value=Generation.value))
+            return work(session)
 
-    def _prepare(self, engine: sa.Engine) -> None:
-        if engine.dialect.name != "sqlite":
-            return
 
-        @sa.event.listens_for(engine, "connect")
-        def connect(connection: Any, _record: Any) -> None:
-            connection.execute("PRAGMA busy_timeout = 15000")
-            connection.execute("PRAGMA journal_mode = WAL")
+def _prepare(engine: sa.Engine) -> None:
+    if engine.dialect.name != "sqlite":
+        return
 
-        # A transaction that reads first and writes later cannot wait for another writer in
-        # SQLite: it fails at once.  So a writer says at its beginning that it is one.
-        @sa.event.listens_for(engine, "begin", insert=True)
-        def begin(connection: sa.Connection) -> None:
-            if getattr(self._intent, "writing", False) and "in_transaction" not in connection.info:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-                connection.info["in_transaction"] = True
+    @sa.event.listens_for(engine, "connect")
+    def connect(connection: Any, _record: Any) -> None:
+        connection.execute("PRAGMA busy_timeout = 15000")
+        connection.execute("PRAGMA journal_mode = WAL")

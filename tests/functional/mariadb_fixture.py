@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real MariaDB of the tests' own: private port and directory, gone at the end.
+
+``mariadb`` is one server a session, ``mariadb.new_database()`` the URL of an empty database.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pymysql
+import pytest
+
+from tests.functional.rabbitmq_fixture import free_port
+
+
+@dataclass
+class Mariadb:
+    directory: Path
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def _socket(self) -> str:
+        return str(self.directory / "socket")
+
+    def install(self) -> None:
+        made = subprocess.run(
+            [
+                "mariadb-install-db",
+                "--no-defaults",
+                "--user=root",
+                f"--datadir={self.directory / 'data'}",
+                "--skip-test-db",
+                "--auth-root-authentication-method=normal",
+            ],
+            capture_output=True,
+            text=True,
+        )
+        assert made.returncode == 0, made.stdout + made.stderr
+
+    def start(self) -> None:
+        log = (self.directory / "output").open("ab")
+        self.process = subprocess.Popen(
+            [
+                "mariadbd",
+                "--no-defaults",
+                "--user=root",
+                f"--datadir={self.directory / 'data'}",
+                f"--socket={self._socket}",
+                f"--pid-file={self.directory / 'pid'}",
+                "--bind-address=127.0.0.1",
+                f"--port={self.port}",
+                "--innodb-flush-log-at-trx-commit=0",
+                "--skip-name-resolve",
+            ],
+            stdout=log,
+            stderr=log,
+        )
+        log.close()
+        deadline = time.monotonic() + 60
+        while not self._answers():
+            told = (self.directory / "output").read_text(errors="replace")[-2000:]
+            assert self.process.poll() is None, f"mariadbd ended at once: {told}"
+            assert time.monotonic() < deadline, f"mariadbd does not listen: {told}"
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(timeout=60)
+            self.process = None
+
+    def new_database(self) -> str:
+        name = f"tests_{uuid.uuid4().hex[:12]}"
+        with self._connect() as connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+            cursor.execute("CREATE USER IF NOT EXISTS tests@'127.0.0.1' IDENTIFIED BY 'tests'")
+            cursor.execute("GRANT ALL ON *.* TO tests@'127.0.0.1'")
+        return f"mysql+pymysql://tests:tests@127.0.0.1:{self.port}/{name}"
+
+    def _connect(self) -> pymysql.connections.Connection:
+        return pymysql.connect(unix_socket=self._socket, user="root", autocommit=True)
+
+    def _answers(self) -> bool:
+        if not os.path.exists(self._socket):
+            return False
+        try:
+            self._connect().close()
+        except pymysql.err.OperationalError:
+            return False
+        return True
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Mariadb]:
+    with tempfile.TemporaryDirectory(prefix="db") as directory:
+        server = Mariadb(Path(directory))
+        server.install()
+        server.start()
+        yield server
+        server.stop()

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A verifier of the tests' own on each database, and hosts with real TPMs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2etrust_core.tpm.device import Tpm
+from e2etrust_core.tpm.pcr import read_pcrs
+from e2etrust_verifier import conf as configuration
+from e2etrust_verifier.cmd import build
+from e2etrust_verifier.db import migration
+from e2etrust_verifier.db.database import Database
+from e2etrust_verifier.rpc.endpoint import VerifierEndpoint
+from e2etrust_verifier.trust import records
+from e2etrust_verifier.trust.surroundings import Surroundings, utc_now
+from tests.functional.mariadb_fixture import mariadb  # noqa: F401
+from tests.functional.rabbitmq_fixture import rabbitmq  # noqa: F401
+from tests.functional.swtpm_fixture import EmulatedTpm, swtpm_factory  # noqa: F401
+from tests.functional.verifier.host import Host
+
+CONF = """[DEFAULT]
+transport_url = {transport}
+[database]
+connection = {database}
+[verifier]
+policy_dir = {directory}/policy.d
+signing_key = {directory}/signing-key.pem
+ek_ca_bundle = {directory}/ek-ca.pem
+nonce_lifetime = 20
+sweep_interval = 0.3
+{more}
+[key_manager]
+backend = tests.functional.verifier.key_manager.TestKeyManager
+"""
+
+
+def write_policy(directory: Path, tpm: EmulatedTpm, **changes: Any) -> None:
+    """Write the policy that this TPM, as it is now, satisfies."""
+    values = read_pcrs(Tpm(tpm.tcti), {"sha256": [0, 7, 9]})["sha256"]
+    pcrs = "".join(f"    {n}: ['{value.hex()}']\n" for n, value in values.items())
+    chosen = {"lease_seconds": 60, "recovery": "automatic", **changes}
+    lines = "".join(f"{name}: {value}\n" for name, value in chosen.items())
+    target = directory / "policy.d" / "compute.yaml"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(f"name: compute\nhosts: ['host*']\npcrs:\n  sha256:\n{pcrs}{lines}")
+
+
+def write_conf(
+    directory: Path, tpm: EmulatedTpm, database: str, transport: str, more: str = ""
+) -> Path:
+    """Write all that a verifier needs into *directory* and return its configuration file."""
+    path = directory / "verifier.conf"
+    path.touch(mode=0o600)
+    path.write_text(
+        CONF.format(directory=directory, database=database, transport=transport, more=more)
+    )
+    (directory / "ek-ca.pem").write_bytes(tpm.ca_bundle)
+    write_policy(directory, tpm)
+    records.create_key(directory / "signing-key.pem")
+    return path
+
+
+@dataclass
+class Laboratory:
+    """One verifier in this process.  ``later`` moves its clock."""
+
+    directory: Path
+    around: Surroundings
+    tpms: Callable[[], EmulatedTpm]
+    first: EmulatedTpm
+    shift: list[timedelta]
+    told: list[str]
+    _hosts: int = field(default=0)
+
+    def __post_init__(self) -> None:
+        self.endpoint = VerifierEndpoint(self.around)
+
+    def call(self, method: str, request: Any) -> dict[str, Any]:
+        return getattr(self.endpoint, method)({}, request=request)
+
+    def host(self, name: str = "host1", tpm: EmulatedTpm | None = None) -> Host:
+        if tpm is None:
+            tpm = self.first if self._hosts == 0 else self.tpms()
+        self._hosts += 1
+        return Host(name, Tpm(tpm.tcti), self.call)
+
+    def later(self, seconds: float) -> None:
+        self.shift[0] += timedelta(seconds=seconds)
+
+    def policy(self, **changes: Any) -> None:
+        write_policy(self.directory, self.first, **changes)
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/verifier.sqlite"
+    return request.getfixturevalue("mariadb").new_database()
+
+
+@pytest.fixture
+def laboratory(
+    tmp_path: Path,
+    database_url: str,
+    swtpm_factory: Callable[[], EmulatedTpm],  # noqa: F811
+) -> Iterator[Laboratory]:
+    first = swtpm_factory()
+    path = write_conf(tmp_path, first, database_url, "kombu+memory:////")
+    conf = configuration.load([str(path)])
+    database = Database(conf)
+    migration.sync(database)
+    shift, told = [timedelta()], []  # type: ignore[var-annotated]
+
+    def now() -> datetime:
+        return utc_now() + shift[0]
+
+    around = build.surroundings(conf, database, told.append)
+    moved = Surroundings(
+        around.db,
+        around.settings,
+        around.policies,
+        around.endorsement,
+        around.signer,
+        around.keys,
+        around.changed,
+        now,
+    )
+    yield Laboratory(tmp_path, moved, swtpm_factory, first, shift, told)
+    database.dispose()

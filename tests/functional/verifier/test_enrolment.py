@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Enrolment against real TPMs, on both databases."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+
+from e2etrust_core import messages
+from e2etrust_core.messages import RemoteRefusal
+from e2etrust_core.suites import RSA2048_SHA256
+from e2etrust_core.tpm.credential import activate_credential
+from e2etrust_core.tpm.errors import CredentialRefused
+from e2etrust_core.tpm.keys import create_ak, read_ek
+from e2etrust_verifier.db import events, hosts
+
+
+def refused(code: str):
+    return pytest.raises(RemoteRefusal, match=f"^{code}:")
+
+
+def test_enrolled_host_has_the_keys_it_proved(laboratory):
+    host = laboratory.host()
+    host.enrol()
+    record = laboratory.around.db.read(lambda s: hosts.find(s, "host1"))
+    assert (record.ek_public, record.ak_public) == (host.ek.public, host.ak.public)
+    assert record.ek_accepted_by.startswith("certificate")
+
+
+def test_same_keys_enrol_again_without_a_challenge(laboratory):
+    host = laboratory.host()
+    host.enrol()
+    assert host.enrol_begin().enrolment == ""
+
+
+def test_cve_2025_13609_known_name_with_other_keys_is_refused_and_the_record_stays(laboratory):
+    host, intruder = laboratory.host(), laboratory.host("host1", laboratory.tpms())
+    host.enrol()
+    assert host.attest().trusted
+    with refused("HOST_KNOWN"):
+        intruder.enrol_begin()
+    record = laboratory.around.db.read(lambda s: hosts.find(s, "host1"))
+    assert record.ak_public == host.ak.public
+    assert host.delta().hosts[0].seconds > 50
+
+
+def test_of_two_enrolments_under_way_for_one_name_only_one_is_written(laboratory):
+    host, other = laboratory.host(), laboratory.host("host1", laboratory.tpms())
+    first, second = host.enrol_begin(), other.enrol_begin()
+
+    def finish(who, challenge):
+        secret = activate_credential(
+            who.tpm, who.ak, challenge.credential_blob, challenge.encrypted_secret
+        )
+        return who.ask(
+            messages.EnrolResult,
+            "enrol_finish",
+            messages.EnrolAnswer(challenge.enrolment, secret),
+        )
+
+    finish(host, first)
+    with refused("HOST_KNOWN"):
+        finish(other, second)
+    record = laboratory.around.db.read(lambda s: hosts.find(s, "host1"))
+    assert record.ak_public == host.ak.public
+
+
+def test_cve_2023_38201_wrong_answer_kills_the_challenge_and_tells_nothing(laboratory):
+    host = laboratory.host()
+    challenge = host.enrol_begin()
+    right = activate_credential(
+        host.tpm, host.ak, challenge.credential_blob, challenge.encrypted_secret
+    )
+    wrong = messages.EnrolAnswer(challenge.enrolment, secrets.token_bytes(32))
+    with refused("ENROLMENT_WRONG") as caught:
+        host.ask(messages.EnrolResult, "enrol_finish", wrong)
+    assert right.hex() not in str(vars(caught.value))
+    with refused("ENROLMENT_UNKNOWN"):
+        host.ask(
+            messages.EnrolResult,
+            "enrol_finish",
+            messages.EnrolAnswer(challenge.enrolment, right),
+        )
+
+
+def test_cve_2021_3406_credential_for_a_tpms_ek_does_not_open_for_another_tpms_ak(laboratory):
+    host, other = laboratory.host(), laboratory.host("host2", laboratory.tpms())
+    challenge = host.enrol_begin(ak_public=other.ak.public)
+    with pytest.raises(CredentialRefused):
+        activate_credential(
+            host.tpm, host.ak, challenge.credential_blob, challenge.encrypted_secret
+        )
+
+
+def test_cve_2021_3406_certificate_of_another_tpm_is_refused(laboratory):
+    host, other = laboratory.host(), laboratory.host("host2", laboratory.tpms())
+    with refused("EK_CERT_OTHER_KEY"):
+        host.enrol_begin(ek_certificate=other.ek.certificate)
+
+
+def test_host_without_certificate_is_refused_unless_its_ek_is_pinned(laboratory):
+    host = laboratory.host()
+    with refused("EK_CERT_ABSENT"):
+        host.enrol_begin(ek_certificate=None)
+
+
+def test_attestation_key_of_another_suite_is_refused(laboratory):
+    host = laboratory.host()
+    other = create_ak(host.tpm, RSA2048_SHA256, read_ek(host.tpm).kind)
+    with refused("AK_REFUSED"):
+        host.enrol_begin(ak_public=other.public)
+
+
+def test_suite_that_is_only_named_is_refused_by_name(laboratory):
+    with refused("SUITE_UNSUPPORTED"):
+        laboratory.host().enrol_begin(suite="sm2-sm3")
+
+
+@pytest.mark.parametrize("name", ["", "host1\nhost2", "../host1", "-host", "h" * 300, "h\u00f6st"])
+def test_cve_2022_23949_name_outside_the_alphabet_is_refused(laboratory, name):
+    with refused("HOST_NAME_WRONG"):
+        laboratory.host().enrol_begin(host=name)
+    assert not laboratory.around.db.read(lambda s: events.newest(s, 10))
+
+
+def test_enrolment_that_takes_too_long_is_dead(laboratory):
+    host = laboratory.host()
+    challenge = host.enrol_begin()
+    secret = activate_credential(
+        host.tpm, host.ak, challenge.credential_blob, challenge.encrypted_secret
+    )
+    laboratory.later(61)
+    with refused("ENROLMENT_UNKNOWN"):
+        host.ask(
+            messages.EnrolResult,
+            "enrol_finish",
+            messages.EnrolAnswer(challenge.enrolment, secret),
+        )
