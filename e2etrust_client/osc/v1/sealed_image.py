@@ -39,7 +39,7 @@ class CreateSealedImage(command.ShowOne):
         parser.add_argument("--name", metavar="<name>", help="Name of the new key")
         parser.add_argument("--key-id", metavar="<uuid>", help="Use this key, do not make one")
         parser.add_argument(
-            "--format",
+            "--disk-format",
             dest="image_format",
             choices=("raw", "qcow2"),
             default="",

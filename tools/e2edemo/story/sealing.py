@@ -32,7 +32,7 @@ def _seal(stage: Stage, source: Path, layout: str) -> Evidence:
     sealed.unlink(missing_ok=True)
     stage.openstack(
         "sealed", "image", "create", str(source), str(sealed), "--layout", layout,
-        "--format", "raw",
+        "--disk-format", "raw",
     )  # fmt: skip
     found = {
         "bytes": sealed.stat().st_size,
