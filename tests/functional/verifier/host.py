@@ -77,11 +77,13 @@ class Host:
     def send(self, request: messages.AttestRequest) -> messages.AttestResult:
         return self.ask(messages.AttestResult, "attest", request)
 
-    def launch_ask(self, instance: str | None = None, **changes: Any) -> messages.LaunchAsk:
+    def launch_ask(
+        self, instance: str | None = None, lease: str | None = None, **changes: Any
+    ) -> messages.LaunchAsk:
         """Return a true request to launch, not sent yet."""
         challenge = self.challenge("launch")
         measurement = LaunchMeasurement(
-            instance or str(uuid.uuid4()), b"f" * 32, b"m" * 32, challenge.lease or "none"
+            instance or str(uuid.uuid4()), b"f" * 32, b"m" * 32, lease or challenge.lease or "none"
         )
         request = replace(
             LaunchRequest(measurement, "vm", "project1", None, "trusted", None), **changes

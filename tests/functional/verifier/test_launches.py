@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Launches with real quotes and keys wrapped for real TPMs, on both databases."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import logging
+import time
+import uuid
+from dataclasses import replace
+from datetime import timedelta
+
+import jwt
+import pytest
+
+from e2etrust_core import messages, wire
+from e2etrust_core.evidence.model import RunningDomain
+from e2etrust_core.evidence.quote import verify_quote
+from e2etrust_core.launch import launch_binding
+from e2etrust_core.messages import LaunchRecord, RemoteRefusal
+from e2etrust_core.tpm.device import Tpm
+from e2etrust_core.tpm.errors import UnwrapRefused
+from e2etrust_core.tpm.key_unwrap import unwrap_key
+from e2etrust_core.tpm.pcr import extend_pcr
+from e2etrust_verifier.db import launches, refusals
+from e2etrust_verifier.trust import operator, records
+from e2etrust_verifier.trust.surroundings import utc_now
+from tests.functional.verifier.key_manager import DENIED, GRANTED, IMAGE_KEY
+
+UNKNOWN = "00000000-2222-3333-4444-555555555555"
+
+
+def refused(code: str):
+    return pytest.raises(RemoteRefusal, match=f"^{code}:")
+
+
+@pytest.fixture
+def host(laboratory):
+    enrolled = laboratory.host()
+    enrolled.enrol()
+    assert enrolled.attest().trusted
+    return enrolled
+
+
+@pytest.fixture
+def instance() -> str:
+    return str(uuid.uuid4())
+
+
+def rows(laboratory, instance):
+    return laboratory.around.db.read(lambda s: launches.of_instance(s, instance))
+
+
+def told(laboratory, instance):
+    return laboratory.around.db.read(lambda s: refusals.of_instance(s, instance))
+
+
+def keys(laboratory):
+    class Conf:
+        class verifier:  # noqa: N801
+            signing_key = laboratory.directory / "signing-key.pem"
+            retired_keys: list[str] = []
+
+    return records.published_keys(Conf)
+
+
+def test_key_opens_on_that_host_and_no_other(laboratory, host):
+    grant = host.launch(key_id=GRANTED)
+    assert unwrap_key(host.tpm, host.ek.kind, grant.wrapped_key) == IMAGE_KEY
+    other = laboratory.tpms()
+    with pytest.raises(UnwrapRefused):
+        unwrap_key(Tpm(other.tcti), host.ek.kind, grant.wrapped_key)
+
+
+def test_key_does_not_open_after_a_pcr_changed(laboratory, host):
+    grant = host.launch(key_id=GRANTED)
+    extend_pcr(host.tpm, 9, {"sha256": b"\x01" * 32})
+    with pytest.raises(UnwrapRefused):
+        unwrap_key(host.tpm, host.ek.kind, grant.wrapped_key)
+
+
+def test_record_is_signed_and_its_evidence_can_be_checked_again(laboratory, host):
+    ask = host.launch_ask()
+    grant = host.ask(messages.LaunchGrant, "launch", ask)
+    kid = jwt.get_unverified_header(grant.record)["kid"]
+    published = jwt.PyJWKSet.from_dict(json.loads(json.dumps(keys(laboratory))))
+    claims = jwt.decode(grant.record, published[kid].key, algorithms=["ES256"])
+    record = wire.from_dict(LaunchRecord, claims)
+    assert (record.jti, record.host, record.request) == (grant.launch, "host1", ask.request)
+    binding = launch_binding(record.nonce, record.request, record.evidence.domains)
+    selection = {"sha256": [0, 7, 9]}
+    quote = record.evidence.quote
+    assert verify_quote(quote, record.host_ak_public, binding, selection).pcrs == quote.pcrs
+
+
+def test_image_key_is_in_no_log_no_record_and_no_table(laboratory, host, caplog):
+    caplog.set_level(logging.DEBUG)
+    grant = host.launch(key_id=GRANTED)
+    dumped = [grant.record, caplog.text]
+    with laboratory.around.db.engine.connect() as connection:
+        for table in ("launches", "events", "refusals", "verdicts", "checks", "host_states"):
+            dumped.append(str(connection.exec_driver_sql(f"SELECT * FROM {table}").all()))
+    text = "".join(dumped).lower()
+    payload = jwt.decode(grant.record, options={"verify_signature": False})
+    text += str(payload).lower()
+    for form in (IMAGE_KEY.hex(), base64.b64encode(IMAGE_KEY).decode().lower(), str(IMAGE_KEY)):
+        assert form[4:40] not in text
+
+
+def test_recorded_launch_covers_its_server_and_no_other(host, instance):
+    grant = host.launch(instance)
+    other = str(uuid.uuid4())
+    assert host.attest([RunningDomain(instance, "vm", True, grant.launch)]).trusted
+    assert not host.attest([RunningDomain(other, "vm", True, grant.launch)]).trusted
+
+
+def test_server_that_ended_while_the_host_collected_its_list_takes_no_host_down(host, instance):
+    grant = host.launch(instance)
+    answer = host.answer(host.challenge(), [RunningDomain(instance, "vm", True, grant.launch)])
+    ended = messages.LaunchUpdate("host1", grant.launch, "ended")
+    host.ask(messages.Nothing, "launch_update", ended)
+    assert host.send(answer).trusted
+
+
+def test_launch_that_ended_before_covers_nothing_any_more(laboratory, host, instance):
+    grant = host.launch(instance)
+    for state in ("started", "ended", "started"):
+        change = messages.LaunchUpdate("host1", grant.launch, state)
+        host.ask(messages.Nothing, "launch_update", change)
+    assert rows(laboratory, instance)[0].state == "ended"
+    laboratory.later(1)
+    assert not host.attest([RunningDomain(instance, "vm", True, grant.launch)]).trusted
+
+
+def test_launch_of_another_host_cannot_be_ended(laboratory, host, instance):
+    grant = host.launch(instance)
+    with refused("LAUNCH_UNKNOWN"):
+        host.ask(
+            messages.Nothing,
+            "launch_update",
+            messages.LaunchUpdate("host2", grant.launch, "ended"),
+        )
+    assert rows(laboratory, instance)[0].state == "granted"
+
+
+def test_servers_gone_with_the_power_are_closed_by_later_evidence(laboratory, host, instance):
+    host.launch(instance)
+    laboratory.later(11 * 60)
+    assert host.attest().trusted
+    assert rows(laboratory, instance)[0].state == "ended"
+
+
+def test_host_without_a_lease_launches_nothing_and_the_tenant_reads_why(laboratory, instance):
+    host = laboratory.host()
+    host.enrol()
+    with refused("LEASE_NONE"):
+        host.launch(instance)
+    assert [(r.code, r.project, r.told_by) for r in told(laboratory, instance)] == [
+        ("LEASE_NONE", "project1", "verifier")
+    ]
+
+
+def test_ossn_0059_host_tampered_with_since_its_lease_launches_nothing(laboratory, host, instance):
+    extend_pcr(host.tpm, 9, {"sha256": b"\x01" * 32})
+    with refused("PCR_MISMATCH"):
+        host.launch(instance, key_id=GRANTED)
+    assert host.delta().hosts[0].seconds == 0
+    assert rows(laboratory, instance) == []
+    assert told(laboratory, instance)[0].code == "PCR_MISMATCH"
+
+
+def test_lease_that_ends_while_the_key_is_fetched_stops_the_launch(
+    laboratory, host, instance, monkeypatch
+):
+    class Slow:
+        def image_key(self, _key_id):
+            operator.revoke(laboratory.around.db, "host1", utc_now())
+            return IMAGE_KEY
+
+    laboratory.endpoint._around = replace(laboratory.around, keys=Slow())
+    with refused("HOST_HELD"):
+        host.launch(instance, key_id=GRANTED)
+    assert rows(laboratory, instance) == []
+
+
+def test_launch_measured_under_another_lease_is_refused(host, instance):
+    ask = host.launch_ask(instance, lease=str(uuid.uuid4()))
+    with refused("LEASE_CHANGED"):
+        host.ask(messages.LaunchGrant, "launch", ask)
+
+
+def test_launch_goes_on_when_the_lease_is_renewed_meanwhile(host, instance):
+    ask = host.launch_ask(instance)
+    assert host.attest().trusted
+    assert host.ask(messages.LaunchGrant, "launch", ask).launch
+
+
+def test_request_altered_on_the_way_gets_no_key(host, instance):
+    ask = host.launch_ask(instance)
+    with refused("NONCE_MISMATCH"):
+        host.ask(
+            messages.LaunchGrant,
+            "launch",
+            replace(ask, request=replace(ask.request, key_id=GRANTED)),
+        )
+
+
+def test_replayed_launch_is_refused_and_the_host_keeps_its_lease(host):
+    ask = host.launch_ask()
+    host.ask(messages.LaunchGrant, "launch", ask)
+    with refused("NONCE_UNKNOWN"):
+        host.ask(messages.LaunchGrant, "launch", ask)
+    assert host.delta().hosts[0].seconds > 50
+
+
+@pytest.mark.parametrize(("key_id", "code"), [(DENIED, "KEY_DENIED"), (UNKNOWN, "KEY_UNKNOWN")])
+def test_key_that_cannot_be_had_stops_the_launch_with_a_remedy(
+    laboratory, host, instance, key_id, code
+):
+    with refused(code) as caught:
+        host.launch(instance, key_id=key_id)
+    assert caught.value.remedy
+    assert told(laboratory, instance)[0].remedy == caught.value.remedy
+    assert rows(laboratory, instance) == []
+    assert host.delta().hosts[0].seconds > 50
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"project": "a b"}, {"name": "x\ny"}, {"name": "x" * 300}, {"key_id": "../secret"}],
+)
+def test_request_with_a_field_that_is_none_is_refused(host, bad):
+    with refused("INPUT_MALFORMED"):
+        host.launch(**bad)
+
+
+def report(host, server, /, **changes):
+    refusal = messages.Refusal("AGENT_DOWN", "the agent does not answer", "start it")
+    sent = messages.RefusalReport("host1", server, None, refusal, time.time())
+    return host.ask(messages.Nothing, "report_refusal", replace(sent, **changes))
+
+
+def test_hosts_own_refusal_reaches_the_tenant_of_that_server(laboratory, host, instance):
+    host.launch(instance)
+    report(host, instance)
+    assert [(r.code, r.project, r.told_by) for r in told(laboratory, instance)] == [
+        ("AGENT_DOWN", "project1", "host")
+    ]
+
+
+def test_refusal_that_verifier_and_host_both_tell_is_kept_once(laboratory, host, instance):
+    with refused("KEY_DENIED") as caught:
+        host.launch(instance, key_id=DENIED)
+    error = caught.value
+    report(host, instance, refusal=messages.Refusal(error.code, error.reason, error.remedy))
+    assert len(told(laboratory, instance)) == 1
+
+
+def test_refusals_of_a_server_do_not_grow_without_bound(laboratory, host, instance):
+    start = utc_now() - timedelta(hours=2)
+    for n in range(60):
+        report(host, instance, at=(start + timedelta(minutes=n)).timestamp())
+    assert len(told(laboratory, instance)) == 50
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"instance": "no-uuid"},
+        {"refusal": messages.Refusal("bad code", "x")},
+        {"project": "p\n"},
+    ],
+)
+def test_malformed_report_is_refused(host, instance, bad):
+    with refused("INPUT_MALFORMED"):
+        report(host, instance, **bad)
+
+
+def test_thumbprint_is_that_of_rfc_7638(laboratory):
+    key = keys(laboratory)["keys"][0]
+    text = json.dumps({k: key[k] for k in ("crv", "kty", "x", "y")}, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode()).digest()
+    assert jwt.utils.base64url_encode(digest).decode() == key["kid"]

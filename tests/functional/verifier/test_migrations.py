@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The schema that migrations make is the one the models mean, on both databases."""
+
+from __future__ import annotations
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from oslo_config import cfg
+from oslo_db import options
+
+from e2etrust_verifier.db import hosts, migration
+from e2etrust_verifier.db.database import Database
+from e2etrust_verifier.db.models import Base
+
+
+@pytest.fixture
+def database(database_url):
+    conf = cfg.ConfigOpts()
+    options.set_defaults(conf, connection=database_url)
+    conf([])
+    made = Database(conf)
+    yield made
+    made.dispose()
+
+
+def test_migrated_schema_equals_the_models(database):
+    migration.sync(database)
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_sync_twice_changes_nothing_and_counts_on(database):
+    assert migration.sync(database) == migration.sync(database)
+    first, last = database.read(hosts.counter)
+    assert first == last > 0
+
+
+def test_service_refuses_a_database_without_the_schema(database):
+    with pytest.raises(migration.SchemaError, match="SCHEMA_OLD"):
+        migration.require_current(database)
+    migration.sync(database)
+    migration.require_current(database)
