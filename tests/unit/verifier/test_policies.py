@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from e2etrust_core.errors import PolicyError
+from e2etrust_verifier.trust.errors import PolicyMissing
+from e2etrust_verifier.trust.policies import PolicyStore, read_policy
+
+POLICY = "name: {name}\nhosts: ['{hosts}']\npcrs: {{sha256: {{0: ['%s']}}}}\n" % ("00" * 32)
+
+
+def write(directory, file, name, hosts):
+    (directory / file).write_text(POLICY.format(name=name, hosts=hosts))
+
+
+def test_first_file_that_matches_decides(tmp_path):
+    write(tmp_path, "20-rest.yaml", "rest", "*")
+    write(tmp_path, "10-gpu.yaml", "gpu", "gpu*")
+    store = PolicyStore(tmp_path)
+    assert store.policy_for("gpu1").name == "gpu"
+    assert store.policy_for("host1").name == "rest"
+
+
+def test_host_names_match_case_by_case(tmp_path):
+    write(tmp_path, "a.yaml", "a", "host*")
+    with pytest.raises(PolicyMissing):
+        PolicyStore(tmp_path).policy_for("HOST1")
+
+
+def test_no_policy_at_all_trusts_nobody(tmp_path):
+    with pytest.raises(PolicyMissing, match="POLICY_NONE"):
+        PolicyStore(tmp_path / "absent").policy_for("host1")
+
+
+def test_changed_file_is_read_anew(tmp_path):
+    write(tmp_path, "a.yaml", "one", "*")
+    store = PolicyStore(tmp_path)
+    assert store.policy_for("host1").name == "one"
+    write(tmp_path, "a.yaml", "two", "*")
+    os.utime(tmp_path / "a.yaml", ns=(1, 1))
+    assert store.policy_for("host1").name == "two"
+
+
+def test_one_malformed_file_lets_nobody_pass_and_is_named(tmp_path):
+    write(tmp_path, "a.yaml", "good", "*")
+    store = PolicyStore(tmp_path)
+    store.policy_for("host1")
+    (tmp_path / "b.yaml").write_text("name: [")
+    for _ in range(2):
+        with pytest.raises(PolicyError, match="b.yaml"):
+            store.policy_for("host1")
+    (tmp_path / "b.yaml").unlink()
+    assert store.policy_for("host1").name == "good"
+
+
+def test_unreadable_file_is_a_policy_error(tmp_path):
+    (tmp_path / "a.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(PolicyError, match="a.yaml"):
+        read_policy(tmp_path / "a.yaml")
