@@ -30,7 +30,7 @@ _VICTIM = "host2"
 
 
 def main() -> int:
-    conf = cfg.ConfigOpts()
+    conf = cfg.CONF  # oslo.messaging keeps options of its own on the global one
     opts.register(conf)
     conf([], project="e2etrust", default_config_files=["/etc/e2etrust/agent.conf"])
     settings = opts.settings(conf)

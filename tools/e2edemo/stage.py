@@ -20,6 +20,7 @@ from e2etrust_client.model import HostState
 from e2etrust_core.messages import TRUSTED_TRAIT
 
 HOSTS = ("host1", "host2")
+VIRSH = ("virsh", "-c", "qemu:///system")
 #: Longer than a lease and a beat of the agent, on a machine that is busy.
 TRUST_SECONDS = 150.0
 
@@ -35,6 +36,7 @@ class Stage:
     secret_name: str = field(default_factory=lambda: f"payroll-{secrets.token_hex(6)}.txt")
     servers: dict[str, Any] = field(default_factory=dict)
     images: dict[str, Path] = field(default_factory=dict)
+    definitions: dict[str, str] = field(default_factory=dict)
     figures: Evidence = field(default_factory=dict)
 
     @cached_property
@@ -144,6 +146,13 @@ class Stage:
     def domain(self, server: Any) -> str:
         """Return libvirt's name of the server's domain."""
         return self.admin.show(server).instance_name
+
+    def definition(self, host: str, domain: str) -> str:
+        """Return the XML of a domain as it would be started next."""
+        done = self.on_host(host, *VIRSH, "dumpxml", "--inactive", "--security-info", domain)
+        if done.returncode != 0:
+            raise ClaimFailed(f"{domain} is not defined on {host}: {done.stderr}")
+        return done.stdout
 
     def host_of(self, server: Any) -> str:
         return self.admin.show(server).compute_host

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from e2edemo.chapter import Evidence, claim
-from e2edemo.stage import Stage
+from e2edemo.stage import VIRSH, Stage
 
 
 def tell(stage: Stage) -> Evidence:
@@ -23,7 +23,12 @@ def tell(stage: Stage) -> Evidence:
 
 def _by_hand(stage: Stage, code: str) -> str:
     domain = stage.domain(stage.servers["vm-main"])
-    done = stage.on_host("host2", "virsh", "-c", "qemu:///system", "start", domain)
+    # Nova took the domain's definition away when its start failed: bring it back as it was.
+    defined = stage.on_host(
+        "host2", *VIRSH, "define", "/dev/stdin", data=stage.definitions["vm-main"]
+    )
+    claim(defined.returncode == 0, f"virsh define failed: {defined.stderr}")
+    done = stage.on_host("host2", *VIRSH, "start", domain)
     claim(done.returncode != 0, "virsh started the domain")
     claim(code in done.stderr, f"virsh was refused for another reason: {done.stderr}")
     claim(not stage.qemu_runs("host2", domain), "QEMU runs")

@@ -13,7 +13,9 @@ _PCR = 4
 
 def tell(stage: Stage) -> Evidence:
     # The VM of the next chapter is stopped while host 2 is still good (OSSN-0059).
-    stage.alice.stop(stage.servers["vm-main"])
+    stopped = stage.servers["vm-main"]
+    stage.alice.stop(stopped)
+    stage.definitions["vm-main"] = stage.definition("host2", stage.domain(stopped))
     api.host_extend(stage.cloud, "host2", _PCR, b"a boot loader that nobody approved")
     host = stage.wait_untrusted("host2")
     failed = [c for c in host.checks if c.outcome != "pass"]
@@ -21,7 +23,7 @@ def tell(stage: Stage) -> Evidence:
     stage.say("host2", f"{host.state}: {failed[0].code}: {failed[0].reason}")
     stage.wait_trait("host2", there=False)
     placed = _lands_on_host1(stage)
-    fault, line = _no_valid_host(stage)
+    fault, line = _no_valid_host(stage, failed[0].check)
     return {
         "failed_checks": [f"{c.check}: {c.reason}" for c in failed],
         "traits_host2": [t for t in stage.traits("host2") if "E2ETRUST" in t],
@@ -41,7 +43,7 @@ def _lands_on_host1(stage: Stage) -> str:
     return host
 
 
-def _no_valid_host(stage: Stage) -> tuple[str, str]:
+def _no_valid_host(stage: Stage, check: str) -> tuple[str, str]:
     stage.set_compute("host1", enabled=False)
     try:
         server = stage.alice.create("vm-nowhere", "unsealed", "trusted")
@@ -50,12 +52,12 @@ def _no_valid_host(stage: Stage) -> tuple[str, str]:
         claim("No valid host" in message, f"the fault is another: {message}")
         line = wait_for(
             "the filter's log to name host2 and its failed check",
-            lambda: stage.log_has("nova-scheduler", "host2", "pcr-policy"),
+            lambda: stage.log_has("nova-scheduler", "Host host2 refused", server.id, check),
             timeout=20,
         )
         stage.alice.remove(server)
     finally:
         stage.set_compute("host1", enabled=True)
     stage.say("with host1 disabled", message)
-    stage.say("filter log", line[-160:])
+    stage.say("filter log", line[line.index("Host host2") :])
     return message, line
