@@ -30,7 +30,8 @@ class Access:
 
     def allowed(self, req: falcon.Request, rule: str, project_id: str | None = None) -> bool:
         """Whether :meth:`require` would return.  Raises Unauthenticated without a token."""
-        target: dict[str, Any] = {"project_id": project_id}
+        # No project is no target: "project_id:None" would match a token without a project.
+        target: dict[str, Any] = {} if project_id is None else {"project_id": project_id}
         return bool(self.enforcer.authorize(rule, target, caller(req)))
 
 

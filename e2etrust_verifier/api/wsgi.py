@@ -48,12 +48,7 @@ def make_application(conf: cfg.ConfigOpts) -> Any:
     )
     # An application and not a filter since oslo.middleware 8: as a filter it answers everything.
     health = healthcheck.Healthcheck(None, {})
-
-    def dispatch(environ: dict[str, Any], start_response: Any) -> Any:
-        chosen = health if environ.get("PATH_INFO") == "/healthcheck" else authenticated
-        return chosen(environ, start_response)
-
-    return dispatch
+    return _beside(authenticated, "/healthcheck", health)
 
 
 def _beside(app: Any, path: str, other: Any) -> Any:

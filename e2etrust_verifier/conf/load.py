@@ -40,7 +40,8 @@ def load(files: list[str] | None = None, conf: cfg.ConfigOpts | None = None) -> 
         refuse_if_others_read(Path(name))
     try:
         conf([], project="e2etrust", prog="e2etrust-verifier", default_config_files=files)
-    except cfg.Error as exc:
+        _read_all(conf)
+    except (cfg.Error, ValueError) as exc:
         raise ConfigurationError(
             f"the configuration cannot be read: {exc}",
             remedy="correct that file; doc/admin lists all options",
@@ -56,6 +57,16 @@ def register(conf: cfg.ConfigOpts) -> None:
     db_options.set_defaults(conf, connection=DEFAULT_DATABASE)
     castellan_options.set_defaults(conf)
     log.register_options(conf)
+
+
+def _read_all(conf: cfg.ConfigOpts) -> None:
+    """Look at each of our values: oslo.config tells a wrong one when it is first looked at."""
+    for group, options in (
+        (verifier.GROUP, verifier.OPTIONS),
+        (placement.GROUP, placement.OPTIONS),
+    ):
+        for option in options:
+            _ = conf[group.name][option.name]
 
 
 def refuse_if_others_read(path: Path) -> None:

@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The REST resources over an in-process database; identity as keystonemiddleware hands it on."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import falcon
+import pytest
+from falcon import testing
+from oslo_config import cfg
+from oslo_db import options
+
+from e2etrust_core import messages
+from e2etrust_core.evidence.model import GuestIdentity
+from e2etrust_verifier import policies
+from e2etrust_verifier.api import errors, events, hosts, servers, service
+from e2etrust_verifier.api.access import Access
+from e2etrust_verifier.db import hosts as host_rows
+from e2etrust_verifier.db import migration
+from e2etrust_verifier.db.database import Database
+from e2etrust_verifier.db.models import Event, Host, HostState, Launch, Refusal
+
+VM, OTHER = "0a0a0a0a-1111-4222-8333-444444444444", "0b0b0b0b-1111-4222-8333-444444444444"
+NOW = datetime.now(UTC)
+IDENTITY = GuestIdentity(b"ek", b"ak")
+
+
+def token(project: str | None = "alice", *roles: str, system: bool = False) -> dict[str, str]:
+    """Return the headers that keystonemiddleware sets for a confirmed token."""
+    headers = {"X-Identity-Status": "Confirmed", "X-User-Id": "u", "X-Roles": ",".join(roles)}
+    if project is not None:
+        headers["X-Project-Id"] = project
+    if system:
+        headers["OpenStack-System-Scope"] = "all"
+    return headers
+
+
+ADMIN = token("ops", "admin")
+
+
+@pytest.fixture
+def database(tmp_path):
+    conf = cfg.ConfigOpts()
+    options.set_defaults(conf, connection=f"sqlite:///{tmp_path}/v.sqlite")
+    conf([])
+    made = Database(conf)
+    migration.sync(made)
+    made.write(_fill)
+    yield made
+    made.dispose()
+
+
+def _fill(session) -> None:
+    session.add(_host("host1"))
+    session.add(_host("host2"))
+    session.add(
+        HostState(
+            host="host1",
+            generation=1,
+            held=False,
+            since=NOW,
+            failed="[]",
+            lease_id="l",
+            lease_expires_at=NOW + timedelta(hours=1),
+        )
+    )
+    session.add(HostState(host="host2", generation=2, held=True, since=NOW, failed="[]"))
+    session.add(_launch("old", VM, "alice", "ended"))
+    session.add(_launch("new", VM, "alice", "started"))
+    session.add(_launch("orphan", OTHER, None, "started"))
+    session.add(_refusal(VM, "alice"))
+    session.add(_refusal(OTHER, None))
+    for n in range(3):
+        session.add(Event(at=NOW, kind=f"kind{n}", host="host1", instance=None, message="m"))
+
+
+def _host(name: str) -> Host:
+    return Host(
+        name=name,
+        suite="s",
+        ek_public=b"ek",
+        ek_certificate=None,
+        ek_accepted_by="inventory",
+        ak_public=b"ak",
+        ak_name=b"n",
+        enrolled_at=NOW,
+    )
+
+
+def _launch(launch: str, instance: str, project: str | None, state: str) -> Launch:
+    return Launch(
+        id=launch,
+        instance=instance,
+        project=project,
+        host="host1",
+        name="vm",
+        lease_id="l",
+        state=state,
+        reason="",
+        record=f"record-{launch}",
+        granted_at=NOW + timedelta(seconds=len(launch) if launch == "orphan" else launch == "new"),
+        ended_at=NOW if state == "ended" else None,
+    )
+
+
+def _refusal(instance: str, project: str | None) -> Refusal:
+    return Refusal(
+        instance=instance,
+        project=project,
+        host="host1",
+        told_by="host",
+        code="AGENT_DOWN",
+        reason="why",
+        remedy="do",
+        at=NOW,
+    )
+
+
+class Agents:
+    """Stands in for the message bus."""
+
+    launch = "new"
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, messages.GuestAsk]] = []
+
+    def guest_evidence(self, host: str, ask: messages.GuestAsk) -> messages.ServerEvidence:
+        self.asked.append((host, ask))
+        return messages.ServerEvidence(host, self.launch, IDENTITY)
+
+
+@pytest.fixture
+def api(database):
+    conf = cfg.ConfigOpts()
+    conf([])
+    access, agents = Access(policies.make_enforcer(conf)), Agents()
+    app = falcon.App()
+    app.add_route("/", service.Root())
+    app.add_route("/v1", service.Service(lambda: "user-id"))
+    app.add_route("/v1/hosts", hosts.Hosts(database, access))
+    app.add_route("/v1/hosts/{name}", hosts.Host(database, access))
+    app.add_route("/v1/servers/{instance}", servers.Server(database, access))
+    app.add_route(
+        "/v1/servers/{instance}/evidence", servers.ServerEvidence(database, access, agents)
+    )
+    app.add_route("/v1/events", events.Events(database, access))
+    errors.install(app)
+    return SimpleNamespace(client=testing.TestClient(app), agents=agents)
+
+
+def get(api, path, headers=None, **params):
+    return api.client.simulate_get(path, headers=headers or {}, params=params)
+
+
+def ask(api, instance, headers, body=None):
+    nonce = base64.b64encode(b"n" * 32).decode()
+    return api.client.simulate_post(
+        f"/v1/servers/{instance}/evidence", headers=headers, json=body or {"nonce": nonce}
+    )
+
+
+PATHS = ["/v1", "/v1/hosts", "/v1/hosts/host1", f"/v1/servers/{VM}", "/v1/events"]
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/v1/servers/nothing"])
+def test_request_without_a_token_is_told_so(api, path):
+    answer = get(api, path)
+    assert answer.status_code == 401
+    assert answer.json["error"]["code"] == "UNAUTHENTICATED"
+
+
+def test_versions_need_no_token(api):
+    assert get(api, "/").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/hosts", "/v1/hosts/host1", "/v1/events"])
+@pytest.mark.parametrize(
+    ("who", "status"),
+    [
+        (token("alice", "member"), 403),
+        (token("alice", "reader"), 403),
+        (token(None), 403),
+        (ADMIN, 200),
+        (token(None, "reader", system=True), 200),
+    ],
+)
+def test_hosts_and_events_are_the_operators(api, path, who, status):
+    assert get(api, path, who).status_code == status
+
+
+def test_hosts_say_how_they_stand(api):
+    found = {h["name"]: h for h in get(api, "/v1/hosts", ADMIN).json["hosts"]}
+    assert (found["host1"]["state"], found["host2"]["state"]) == ("trusted", "held")
+    assert found["host1"]["lease_seconds"] > 3000
+    assert found["host2"]["lease_seconds"] == 0
+
+
+def test_unknown_host_is_not_found(api):
+    assert get(api, "/v1/hosts/host9", ADMIN).json["error"]["code"] == "HOST_UNKNOWN"
+
+
+def test_tenant_reads_launches_newest_first_and_refusals(api):
+    found = get(api, f"/v1/servers/{VM}", token("alice", "member")).json
+    assert [row["record"] for row in found["launches"]] == ["record-new", "record-old"]
+    assert [row["code"] for row in found["refusals"]] == ["AGENT_DOWN"]
+
+
+def test_server_of_another_project_looks_like_none(api):
+    foreign = get(api, f"/v1/servers/{VM}", token("mallory", "member"))
+    absent = get(api, f"/v1/servers/{OTHER[:-1]}5", token("mallory", "member"))
+    assert (foreign.status_code, foreign.json) == (absent.status_code, absent.json)
+    assert foreign.status_code == 404
+
+
+@pytest.mark.parametrize("project", [None, "None", "alice"])
+def test_rows_without_a_project_are_the_operators_only(api, project):
+    assert get(api, f"/v1/servers/{OTHER}", token(project, "member")).status_code == 404
+    assert ask(api, OTHER, token(project, "member")).status_code == 404
+    assert get(api, f"/v1/servers/{OTHER}", ADMIN).status_code == 200
+
+
+def test_evidence_is_asked_of_the_host_of_the_current_launch(api):
+    answer = ask(api, VM, token("alice", "member"))
+    assert answer.json["record"] == "record-new"
+    assert answer.json["evidence"]["launch"] == "new"
+    ((host, sent),) = api.agents.asked
+    assert (host, sent.instance, sent.nonce) == ("host1", VM, b"n" * 32)
+
+
+def test_evidence_of_another_projects_server_asks_no_agent(api):
+    assert ask(api, VM, token("mallory", "member")).status_code == 404
+    assert api.agents.asked == []
+
+
+def test_evidence_of_another_launch_is_refused(api):
+    api.agents.launch = "old"
+    assert ask(api, VM, token("alice", "member")).json["error"]["code"] == "LAUNCH_CHANGED"
+
+
+@pytest.mark.parametrize("body", [{"nonce": 7}, {"nonce": "%"}, {"credential_blob": "YQ=="}])
+def test_malformed_question_asks_no_agent(api, body):
+    answer = ask(api, VM, token("alice", "member"), body)
+    assert (answer.status_code, answer.json["error"]["code"]) == (400, "INPUT_MALFORMED")
+    assert api.agents.asked == []
+
+
+def test_question_names_no_other_instance(api):
+    nonce = base64.b64encode(b"n" * 32).decode()
+    ask(api, VM, token("alice", "member"), {"nonce": nonce, "instance": OTHER})
+    assert api.agents.asked[0][1].instance == VM
+
+
+def test_question_beyond_all_bounds_is_refused(api):
+    body = {"nonce": "A" * servers.MAX_ASK}
+    assert ask(api, VM, token("alice", "member"), body).status_code == 400
+
+
+def test_events_come_newest_first_bounded_and_filtered(api):
+    assert [e["kind"] for e in get(api, "/v1/events", ADMIN, limit=2).json["events"]] == [
+        "kind2",
+        "kind1",
+    ]
+    assert len(get(api, "/v1/events", ADMIN, kind="kind0").json["events"]) == 1
+    assert get(api, "/v1/events", ADMIN, host="host2").json["events"] == []
+    assert get(api, "/v1/events", ADMIN, limit=0).status_code == 400
+    assert get(api, "/v1/events", ADMIN, limit="x").status_code == 400
+
+
+def test_unforeseen_error_is_a_number_and_no_detail(api, monkeypatch, caplog):
+    def broken(_session):
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(host_rows, "everyone", broken)
+    answer = get(api, "/v1/hosts", ADMIN)
+    assert (answer.status_code, answer.json["error"]["code"]) == (500, "INTERNAL")
+    assert "secret" not in answer.text
+    assert "secret detail" in caplog.text
