@@ -22,7 +22,7 @@ from e2etrust_core.messages import GuestAsk, ServerEvidence
 
 #: ``guest/e2etrust-guest-evidence`` as it is installed in a guest.
 PROGRAM = "/usr/lib/e2etrust/guest-evidence"
-#: What the host's quote covers here: the same PCRs as a TCG event log speaks of.
+#: What the host's quote covers where the launch's own selection is not known.
 HOST_PCRS: PcrSelection = {"sha256": list(range(10))}
 MAX_NONCE = 32
 
@@ -87,7 +87,8 @@ class GuestRelay:
             base64.b64encode(ask.encrypted_secret).decode(),
         )
         guest = _guest_evidence(identity, quoted, told.event_log)
-        quote = self._attester.quote(server_binding(ask.nonce, launch, guest), HOST_PCRS)
+        selection = self._book.selection_of(launch) or HOST_PCRS
+        quote = self._attester.quote(server_binding(ask.nonce, launch, guest), selection)
         if self._launch(ask.instance) != launch:
             raise RequestError("the server was started anew meanwhile", code="NO_LAUNCH")
         return ServerEvidence(host, launch, identity, guest, quote)

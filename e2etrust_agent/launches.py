@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from e2etrust_agent.client.reports import private_directory, read_private, write_private
 from e2etrust_agent.domains import QemuDomain, process_start_ticks
 from e2etrust_agent.errors import RequestError
 from e2etrust_core import wire
-from e2etrust_core.evidence.model import RunningDomain
+from e2etrust_core.evidence.model import PcrSelection, RunningDomain
 
 _TICK = 1.0 / os.sysconf("SC_CLK_TCK")
 _LIMIT = 16 * 1024 * 1024
@@ -25,13 +25,17 @@ _LIMIT = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """``granted_at`` in seconds since boot; ``pid`` is None until the domain was seen to run."""
+    """``granted_at`` in seconds since boot; ``pid`` is None until the domain was seen to run.
+
+    ``selection`` is what the launch's quote covered: a later quote is compared with it.
+    """
 
     id: str
     instance: str
     granted_at: float
     pid: int | None = None
     start_ticks: int | None = None
+    selection: PcrSelection = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +65,17 @@ class LaunchBook:
     def __len__(self) -> int:
         return len(self._launches)
 
-    def granted(self, launch: str, instance: str) -> list[Launch]:
+    def granted(
+        self, launch: str, instance: str, selection: PcrSelection | None = None
+    ) -> list[Launch]:
         """Record a granted launch; return those of the same instance that it replaces."""
         with self._lock:
             old = [e for e in self._launches.values() if e.instance == instance]
             for entry in old:
                 del self._launches[entry.id]
-            self._launches[launch] = Launch(launch, instance, _since_boot())
+            self._launches[launch] = Launch(
+                launch, instance, _since_boot(), selection=selection or {}
+            )
             self._save()
             return old
 
@@ -103,6 +111,12 @@ class LaunchBook:
         with self._lock:
             entries = [e for e in self._launches.values() if e.instance == domain.instance]
         return next((e.id for e in entries if self._fits(e, domain)), None)
+
+    def selection_of(self, launch: str) -> PcrSelection:
+        """Return the PCRs that a launch's quote covered; empty where that is not known."""
+        with self._lock:
+            entry = self._launches.get(launch)
+        return entry.selection if entry is not None else {}
 
     def sweep(self) -> list[Launch]:
         """Forget launches whose process is gone, or whose time to start is over; return them."""

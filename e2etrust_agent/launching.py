@@ -105,7 +105,7 @@ class Launching:
         evidence = self._attester.evidence(challenge, binding)
         ask = messages.LaunchAsk(self.host, challenge.nonce, evidence, asked)
         grant = self._ask(ask)
-        for old in self._book.granted(grant.launch, asked.instance):
+        for old in self._book.granted(grant.launch, asked.instance, challenge.selection):
             self._report(old.id, "ended", "a newer launch took its place")
         return LaunchOpened(grant.launch, grant.record, self._open_key(grant, asked))
 

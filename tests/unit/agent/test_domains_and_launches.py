@@ -171,3 +171,11 @@ def test_broken_book_is_an_error(tmp_path: Path, book: LaunchBook) -> None:
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises((InputError, StateError)):
         LaunchBook(path, grace=60)
+
+
+def test_selection_of_a_launch_is_kept_over_a_restart(tmp_path):
+    path = tmp_path / "state" / "launches.json"
+    LaunchBook(path, 60.0).granted("launch-1", INSTANCE, {"sha256": [0, 7, 14]})
+    again = LaunchBook(path, 60.0)
+    assert again.selection_of("launch-1") == {"sha256": [0, 7, 14]}
+    assert again.selection_of("launch-2") == {}

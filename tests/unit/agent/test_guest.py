@@ -60,12 +60,17 @@ class Host:
         self.launches: list[str | None] = ["launch-1", "launch-1"]
         self.qualifying: list[bytes] = []
         attester = SimpleNamespace(identity=SimpleNamespace(host="host1"), quote=self._quote)
-        book = SimpleNamespace(launch_of=lambda domain: self.launches.pop(0))
+        self.selections: list[Any] = []
+        book = SimpleNamespace(
+            launch_of=lambda domain: self.launches.pop(0),
+            selection_of=lambda launch: {"sha256": [0, 14]},
+        )
         domain = QemuDomain(INSTANCE, "vm", True, 1, 1)
         self.relay = GuestRelay(attester, book, lambda i: domain, self.guest)  # type: ignore[arg-type]
 
     def _quote(self, qualifying: bytes, selection: Any) -> Quote:
         self.qualifying.append(qualifying)
+        self.selections.append(selection)
         return Quote(b"a", b"s", {})
 
 
@@ -183,3 +188,9 @@ def test_program_that_fails_is_told_apart(
     with pytest.raises(GuestError) as caught:
         run_with(monkeypatch, {"pid": 7}, status)
     assert caught.value.code == code
+
+
+def test_host_quotes_the_pcrs_that_its_launch_was_quoted_with() -> None:
+    host = Host()
+    host.relay.evidence(full_ask())
+    assert host.selections == [{"sha256": [0, 14]}]
