@@ -43,7 +43,8 @@ def down(cloud: Cloud) -> None:
     """
     if not cloud.root.is_dir():
         return
-    # It runs in traps, while an interrupted ``up`` may still be ending.
+    # It runs in traps, while an ``up`` that lost its caller may still go on.
+    lock.end_holder(cloud)
     with lock.exclusive(cloud, patience=30):
         _end_everything(cloud)
         installation.remove(cloud)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ def exclusive(cloud: Cloud, patience: float = 0.0) -> Iterator[None]:
     descriptor = os.open(cloud.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         _acquire(descriptor, time.monotonic() + patience)
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(descriptor)
@@ -42,3 +45,29 @@ def _acquire(descriptor: int, deadline: float) -> None:
             time.sleep(0.1)
         else:
             return
+
+
+def end_holder(cloud: Cloud, patience: float = 5.0) -> None:
+    """Stop a change that is under way in another process: by SIGTERM, then by SIGKILL.
+
+    What it leaves behind is the business of who calls this.
+    """
+    for how in (None, signal.SIGTERM, signal.SIGKILL):
+        try:
+            if how is not None:
+                os.kill(_holder(cloud), how)
+            with exclusive(cloud, patience=patience):
+                return
+        except (Busy, ProcessLookupError):
+            continue
+
+
+def _holder(cloud: Cloud) -> int:
+    """The process that wrote its PID when it took the lock.
+
+    :raises ProcessLookupError: when there is none but this one.
+    """
+    text = (cloud.root / "lock").read_text()
+    if not text.isdigit() or int(text) == os.getpid():
+        raise ProcessLookupError
+    return int(text)
