@@ -97,7 +97,7 @@ class VerifierClient:
                 messaging.Target(exchange=_EXCHANGE, topic=VERIFIER_TOPIC),
                 timeout=self._timeout,
                 retry=0,
-                # A bus where nobody listens says so at once instead of after the timeout.
+                # A bus that never met a verifier says so at once instead of after the timeout.
                 transport_options=messaging.TransportOptions(at_least_once=True),
             )
         return self._client
