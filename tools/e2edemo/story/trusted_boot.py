@@ -9,12 +9,14 @@ from typing import Any
 
 from e2edemo.chapter import ClaimFailed, Evidence, claim
 from e2edemo.stage import Stage
+from e2edemo.story import plain_flavors
 
 _UP = "E2E-GUEST up"
 _SECRET = "E2E-SECRET sha256="  # noqa: S105 - what the guest prints before the digest
 
 
 def tell(stage: Stage) -> Evidence:
+    plain_flavors.begin(stage)
     # One VM a host, each from one layout, so that both are seen and later chapters find them.
     evidence: Evidence = {
         "main": _boot(stage, "sealed-main", "vm-main", "host2"),
