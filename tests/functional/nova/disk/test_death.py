@@ -26,7 +26,7 @@ def fio(path, *more):
     return subprocess.Popen(
         ["fio", "--name=v", f"--filename={path}", "--ioengine=libaio", "--direct=1",
          "--iodepth=16", "--bsrange=4k-512k", "--size=128M", "--verify=crc32c", "--verify_fatal=1",
-         "--do_verify=1", *more],
+         "--do_verify=1", "--verify_state_save=0", *more],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
