@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import e2eguest
 from e2ecloud import Cloud, api, lifecycle
 from e2ecloud.errors import CloudError
 from e2ecloud.progress import Progress
@@ -81,6 +82,8 @@ def open_stage(cloud: Cloud, teller: Teller, work: Path) -> Stage:
     :raises CloudError: the cloud is not up.
     """
     api.seed(cloud)
+    teller.line("guest kernel and programs (fetched once)")
+    e2eguest.prepare(cloud.cache)  # from the machine's network, which the next line leaves
     enter_network(lifecycle.space_of(cloud).init_pid)
     return Stage(cloud, teller, work)
 

@@ -16,3 +16,4 @@ from e2eguest.image import SECRET_NAME as SECRET_NAME
 from e2eguest.image import SECRET_PATH as SECRET_PATH
 from e2eguest.image import GuestImage as GuestImage
 from e2eguest.image import build as build
+from e2eguest.image import prepare as prepare

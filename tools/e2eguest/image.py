@@ -66,6 +66,14 @@ def build(image: GuestImage, output: Path, cache: Path) -> Path:
     return output
 
 
+def prepare(cache: Path) -> None:
+    """Fetch and make what all images share; after this :func:`build` needs no network.
+
+    :raises subprocess.CalledProcessError: the kernel's package cannot be had.
+    """
+    _parts(cache)
+
+
 def _parts(cache: Path) -> Path:
     """The root directory and the kernel image, made once for the same inputs."""
     cache.mkdir(parents=True, exist_ok=True)

@@ -47,7 +47,8 @@ def _unpack(cache: Path, release: str, root: Path) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     # apt's own download user has no access below /root: root downloads.
-    download = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download"]
+    download = ["apt-get", "-q", "-o", "APT::Sandbox::User=root"]
+    download += ["-o", "Acquire::Retries=3", "download"]
     _run([*download, f"linux-image-{release}"], cwd=unfinished)
     package = next(unfinished.glob("*.deb"))
     _run(["dpkg-deb", "--extract", str(package), str(unfinished / "root")])
