@@ -24,11 +24,11 @@ def client(tmp_path):
         f"[verifier]\nsigning_key = {tmp_path}/key.pem\n"
         "[keystone_authtoken]\nauth_url = http://127.0.0.1:9/v3\nauth_type = password\n"
     )
-    conf = configuration.load([str(path)])
+    # Not the process-wide object: other tests of this process have Nova's options in that.
+    conf = configuration.load([str(path)], cfg.ConfigOpts())
     migration.sync(Database(conf))
     records.create_key(tmp_path / "key.pem")
-    yield testing.TestClient(make_application(conf))
-    cfg.CONF.reset()
+    return testing.TestClient(make_application(conf))
 
 
 def test_identity_made_up_by_the_caller_is_not_believed(client):

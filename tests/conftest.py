@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Native threads for everything: eventlet is refused before any library can import it.
+
+Nova's test packages insist on it (they fail if somebody imported eventlet before them), and
+nothing of ours may lean on eventlet anyway.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OS_NOVA_DISABLE_EVENTLET_PATCHING", "True")
+
+from nova import monkey_patch  # noqa: E402
+
+monkey_patch.patch()
