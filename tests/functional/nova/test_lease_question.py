@@ -10,6 +10,7 @@ from typing import Any
 
 import oslo_messaging as messaging
 import pytest
+import tenacity
 from oslo_config import cfg
 from oslo_messaging import conffixture
 
@@ -77,7 +78,15 @@ def test_bus_that_never_met_a_verifier_says_so_before_the_timeout(broker, conf):
 
 
 def test_question_reaches_the_verifier_from_another_exchange(broker, conf, verifier):
-    assert VerifierClient(conf, url=broker.url, timeout=10).lease_delta(3) == DELTA
+    asking = VerifierClient(conf, url=broker.url, timeout=10)
+    # The server returns from start() before its queue is there.
+    listening = tenacity.retry(
+        retry=tenacity.retry_if_exception_message(match=".*no verifier listens"),
+        wait=tenacity.wait_fixed(0.2),
+        stop=tenacity.stop_after_delay(20),
+        reraise=True,
+    )
+    assert listening(asking.lease_delta)(3) == DELTA
 
 
 def test_broker_that_is_gone_is_verifier_down_and_not_a_stall(broker, conf):
