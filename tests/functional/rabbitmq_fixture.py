@@ -90,8 +90,6 @@ class Broker:
         at = str(self.directory)
         return {
             "PATH": os.environ["PATH"],
-            # By this word tools/test finds what a stage leaves behind.
-            "E2ETRUST_TEST_RUN": os.environ.get("E2ETRUST_TEST_RUN", ""),
             "HOME": at,
             "ERL_EPMD_PORT": str(self.epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
