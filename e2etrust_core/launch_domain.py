@@ -15,14 +15,13 @@ from typing import Any
 from xml.parsers import expat
 
 from e2etrust_core.errors import InputError
+from e2etrust_core.trust_names import TRUST_SPEC, TRUSTED_TRAIT
 
 #: A domain's XML is a few KiB; more than this is refused unread.
 MAX_DOMAIN_XML = 4 * 1024 * 1024
 #: Elements deeper than this are refused: no domain of libvirt's comes near.
 MAX_DEPTH = 64
 
-TRUST_KEY = "trust:trusted_host"
-TRUSTED_TRAIT = "CUSTOM_E2ETRUST_TRUSTED"
 #: Image properties that say that the image is sealed, should Nova pass them on.
 _SEALED_PROPERTIES = frozenset({"e2etrust_sealed", "os_encrypt_format", "os_encrypt_key_id"})
 _NOVA = re.compile(r"\{http://openstack\.org/xmlns/libvirt/nova/[0-9.]+\}instance")
@@ -192,8 +191,8 @@ def _demand(nova: ET.Element) -> Demand:
     for spec in _children(nova, "flavor/extraSpecs/extraSpec"):
         key, value = spec.get("name") or "", (spec.text or "").strip()
         # Whatever its value: one that nobody knows is never read as asking nothing.
-        if key == TRUST_KEY:
-            reasons.append(f"flavor {TRUST_KEY}={value}")
+        if key == TRUST_SPEC:
+            reasons.append(f"flavor {TRUST_SPEC}={value}")
         if key.endswith(f":{TRUSTED_TRAIT}") and value == "required":
             reasons.append(f"flavor {key}=required")
     sealed = False

@@ -24,7 +24,6 @@ from e2etrust_core.launch import LaunchRequest
 
 VERIFIER_TOPIC = "e2etrust.verifier"
 AGENT_TOPIC = "e2etrust.agent"
-TRUSTED_TRAIT = "CUSTOM_E2ETRUST_TRUSTED"
 
 T = TypeVar("T")
 

@@ -6,10 +6,8 @@ from __future__ import annotations
 import enum
 from collections.abc import Collection, Mapping
 
-from e2etrust_core.messages import TRUSTED_TRAIT
+from e2etrust_core.trust_names import TRUST_SPEC, TRUSTED_TRAIT
 
-#: Flavor extra spec, known to operators from Nova's TrustedFilter (removed in Pike).
-TRUST_SPEC = "trust:trusted_host"
 TRUSTED = "trusted"
 TRAIT_SPEC = f"trait:{TRUSTED_TRAIT}"
 

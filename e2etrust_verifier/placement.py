@@ -17,7 +17,7 @@ from keystoneauth1 import exceptions as ks_exc
 from oslo_config import cfg
 
 from e2etrust_core.errors import E2ETrustError
-from e2etrust_core.messages import TRUSTED_TRAIT
+from e2etrust_core.trust_names import TRUSTED_TRAIT
 
 LOG = logging.getLogger(__name__)
 

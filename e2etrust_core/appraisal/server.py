@@ -32,7 +32,6 @@ from e2etrust_core.suites import HASHES
 #: What a guest must quote: all that its firmware measures, in the bank of the launch's digests.
 GUEST_SELECTION: PcrSelection = {"sha256": list(range(8))}
 
-HOST_ROWS = ("launch-record", "launch-host", "host-quote")
 GUEST_ROWS = ("guest-ak", "guest-quote", "guest-launch", "guest-log")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import falcon
 
 from e2etrust_core import messages, wire
-from e2etrust_verifier.api.access import Access
+from e2etrust_verifier.api.access import Access, caller
 from e2etrust_verifier.api.agents import Agents
 from e2etrust_verifier.api.errors import Conflict, NotFound
 from e2etrust_verifier.db import launches, refusals
@@ -28,6 +28,7 @@ class Server:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, instance: str) -> None:
         """Show the rows that belong to the caller; a server with none looks like no server."""
+        caller(req)  # without a token nothing is read
 
         def mine(row: Launch | Refusal) -> bool:
             return self.access.allowed(req, rules.SHOW, row.project)
@@ -39,7 +40,6 @@ class Server:
             "launches": [_launch(row) for row in granted],
             "refusals": [_refusal(row) for row in refused],
         }
-        self.access.allowed(req, rules.SHOW)  # a caller without a token is told so, not "none"
         if not found["launches"] and not found["refusals"]:
             raise _no_launch()
         resp.media = found
@@ -52,7 +52,7 @@ class ServerEvidence:
     agents: Agents
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, instance: str) -> None:
-        self.access.allowed(req, rules.EVIDENCE)  # the token first
+        caller(req)  # without a token nothing is read
         launch = self.database.read(lambda s: launches.current(s, instance))
         if launch is None or not self.access.allowed(req, rules.EVIDENCE, launch.project):
             raise _no_launch()

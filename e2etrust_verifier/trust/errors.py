@@ -80,11 +80,6 @@ class LaunchUnknown(TrustError):
     code = "LAUNCH_UNKNOWN"
 
 
-class LaunchNone(TrustError):
-    code = "NO_LAUNCH"
-    remedy = "start the server; only a running server of a trusted flavor can be verified"
-
-
 class KeyDenied(TrustError):
     code = "KEY_DENIED"
 

@@ -17,7 +17,7 @@ from e2edemo.servers import Servers, connect
 from e2edemo.waiting import wait_for
 from e2etrust_client.api import AttestationClient
 from e2etrust_client.model import HostState
-from e2etrust_core.messages import TRUSTED_TRAIT
+from e2etrust_core.trust_names import TRUSTED_TRAIT
 
 HOSTS = ("host1", "host2")
 VIRSH = ("virsh", "-c", "qemu:///system")
@@ -35,7 +35,6 @@ class Stage:
     secret: str = field(default_factory=lambda: f"TENANT-SECRET-{secrets.token_hex(16)}")
     secret_name: str = field(default_factory=lambda: f"payroll-{secrets.token_hex(6)}.txt")
     servers: dict[str, Any] = field(default_factory=dict)
-    images: dict[str, Path] = field(default_factory=dict)
     definitions: dict[str, str] = field(default_factory=dict)
     figures: Evidence = field(default_factory=dict)
 

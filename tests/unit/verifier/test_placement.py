@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from e2etrust_core.messages import TRUSTED_TRAIT
+from e2etrust_core.trust_names import TRUSTED_TRAIT
 from e2etrust_verifier.placement import PlacementError, TraitKeeper, Traits
 
 

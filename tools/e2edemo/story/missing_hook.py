@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from e2edemo.chapter import Evidence, claim
-from e2edemo.stage import Stage
+from e2edemo.stage import VIRSH, Stage
 from e2edemo.waiting import wait_for
 
 _HOOK = "/etc/libvirt/hooks/qemu"
@@ -31,7 +31,7 @@ def tell(stage: Stage) -> Evidence:
 def _sealed_cannot_open(stage: Stage, server: object) -> str:
     stage.alice.stop(server)
     domain = stage.domain(server)
-    done = stage.on_host("host1", "virsh", "-c", "qemu:///system", "start", domain)
+    done = stage.on_host("host1", *VIRSH, "start", domain)
     claim(done.returncode != 0, "a sealed VM started without the hook")
     claim(not stage.qemu_runs("host1", domain), "QEMU runs")
     words = done.stderr.strip().splitlines()[-1]

@@ -44,7 +44,6 @@ def _seal(stage: Stage, source: Path, layout: str) -> Evidence:
     stage.say(f"{layout}: content", "readable" if found["content_found"] else "gone")
     properties = [w for k, v in PROPERTIES.items() for w in ("--property", f"{k}={v}")]
     stage.openstack("sealed", "image", "upload", str(sealed), f"sealed-{layout}", *properties)
-    stage.images[layout] = sealed
     return found
 
 

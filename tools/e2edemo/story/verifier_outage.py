@@ -7,7 +7,7 @@ import time
 
 from e2ecloud import api
 from e2edemo.chapter import Evidence, claim
-from e2edemo.stage import Stage
+from e2edemo.stage import VIRSH, Stage
 from e2edemo.waiting import wait_for
 
 _SERVICE = "e2etrust-verifier"
@@ -65,7 +65,7 @@ def _alive(stage: Stage, server: object) -> bool:
     domain = stage.domain(server)
     ping = stage.on_host(
         stage.host_of(server),
-        *("virsh", "-c", "qemu:///system", "qemu-agent-command", "--timeout", "20", domain),
+        *(*VIRSH, "qemu-agent-command", "--timeout", "20", domain),
         '{"execute":"guest-ping"}',
     )
     return ping.returncode == 0
