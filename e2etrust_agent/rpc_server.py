@@ -43,7 +43,9 @@ def rpc_server(
     transport: oslo_messaging.Transport, host: str, endpoint: AgentEndpoint
 ) -> oslo_messaging.MessageHandlingServer:
     """Return the server of this host's topic, not started yet."""
-    target = oslo_messaging.Target(topic=messages.AGENT_TOPIC, server=host)
+    target = oslo_messaging.Target(
+        exchange=messages.EXCHANGE, topic=messages.AGENT_TOPIC, server=host
+    )
     return oslo_messaging.get_rpc_server(
         transport,
         target,

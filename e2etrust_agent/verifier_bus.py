@@ -22,7 +22,7 @@ class VerifierBus:
     """
 
     def __init__(self, transport: oslo_messaging.Transport, timeout: float) -> None:
-        target = oslo_messaging.Target(topic=messages.VERIFIER_TOPIC)
+        target = oslo_messaging.Target(exchange=messages.EXCHANGE, topic=messages.VERIFIER_TOPIC)
         # retry=0: a call that cannot be sent now fails now; whoever asked decides about later.
         self._client = oslo_messaging.get_rpc_client(transport, target, timeout=timeout, retry=0)
 

@@ -22,6 +22,9 @@ from e2etrust_core.evidence.model import (
 )
 from e2etrust_core.launch import LaunchRequest
 
+#: Named by both ends: `control_exchange` differs between services (Nova sets its own as the
+#: default of the whole process), and ends on two exchanges never meet.
+EXCHANGE = "e2etrust"
 VERIFIER_TOPIC = "e2etrust.verifier"
 AGENT_TOPIC = "e2etrust.agent"
 

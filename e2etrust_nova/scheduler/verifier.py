@@ -13,13 +13,11 @@ from oslo_log import log as logging
 
 from e2etrust_core import wire
 from e2etrust_core.errors import E2ETrustError
-from e2etrust_core.messages import VERIFIER_TOPIC, DeltaRequest, LeaseDelta, read_reply
+from e2etrust_core.messages import EXCHANGE, VERIFIER_TOPIC, DeltaRequest, LeaseDelta, read_reply
 from e2etrust_nova.errors import NovaSideError
 
 LOG = logging.getLogger(__name__)
 
-#: The verifier listens on oslo.messaging's default exchange; Nova's services use their own.
-_EXCHANGE = "openstack"
 #: On top of the call's own timeout, for what oslo.messaging does before and after waiting.
 _GRACE = 0.5
 
@@ -94,7 +92,7 @@ class VerifierClient:
             )
             self._client = messaging.get_rpc_client(
                 transport,
-                messaging.Target(exchange=_EXCHANGE, topic=VERIFIER_TOPIC),
+                messaging.Target(exchange=EXCHANGE, topic=VERIFIER_TOPIC),
                 timeout=self._timeout,
                 retry=0,
                 # A bus that never met a verifier says so at once instead of after the timeout.

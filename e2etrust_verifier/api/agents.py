@@ -23,7 +23,9 @@ class Agents:
         :raises AgentUnreachable: no answer in time.
         :raises messages.RemoteRefusal: the agent refused.
         """
-        target = oslo_messaging.Target(topic=messages.AGENT_TOPIC, server=host, version="1.0")
+        target = oslo_messaging.Target(
+            exchange=messages.EXCHANGE, topic=messages.AGENT_TOPIC, server=host, version="1.0"
+        )
         client = oslo_messaging.get_rpc_client(self._transport, target, timeout=self._timeout)
         try:
             answer = client.call({}, "guest_evidence", request=wire.to_dict(ask))

@@ -14,6 +14,7 @@ from nova.tests.functional import integrated_helpers
 
 from e2etrust_core import wire
 from e2etrust_core.messages import (
+    EXCHANGE,
     VERIFIER_TOPIC,
     DeltaRequest,
     HostTrust,
@@ -63,7 +64,7 @@ class ScheduledCloud(integrated_helpers.ProviderUsageBaseTestCase):
             self._start_compute(host)
 
     def start_verifier(self) -> None:
-        target = messaging.Target(exchange="openstack", topic=VERIFIER_TOPIC, server="verifier")
+        target = messaging.Target(exchange=EXCHANGE, topic=VERIFIER_TOPIC, server="verifier")
         server = messaging.get_rpc_server(
             rpc.TRANSPORT, target, endpoints=[self.verifier], executor="threading"
         )

@@ -18,7 +18,7 @@ import pytest
 import tenacity
 from oslo_config import cfg
 
-from e2etrust_core.messages import VERIFIER_TOPIC, RemoteRefusal
+from e2etrust_core.messages import EXCHANGE, VERIFIER_TOPIC, RemoteRefusal
 from e2etrust_core.tpm.device import Tpm
 from tests.functional.rabbitmq_fixture import Broker
 from tests.functional.swtpm_fixture import EmulatedTpm
@@ -92,7 +92,9 @@ def call(rabbitmq: Broker) -> Iterator:
     conf([], default_config_files=[])
     transport = oslo_messaging.get_rpc_transport(conf, rabbitmq.url)
     client = oslo_messaging.get_rpc_client(
-        transport, oslo_messaging.Target(topic=VERIFIER_TOPIC, version="1.0"), timeout=10
+        transport,
+        oslo_messaging.Target(exchange=EXCHANGE, topic=VERIFIER_TOPIC, version="1.0"),
+        timeout=10,
     )
     yield lambda method, request: client.call({}, method, request=request)
     transport.cleanup()

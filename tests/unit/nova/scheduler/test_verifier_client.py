@@ -15,6 +15,7 @@ from oslo_messaging import conffixture
 
 from e2etrust_core.errors import E2ETrustError, InputError
 from e2etrust_core.messages import (
+    EXCHANGE,
     VERIFIER_TOPIC,
     HostTrust,
     LeaseDelta,
@@ -58,7 +59,7 @@ def serve(bus, request):
     def start(answer: Callable[[dict[str, Any]], Any]) -> None:
         server = messaging.get_rpc_server(
             bus,
-            messaging.Target(exchange="openstack", topic=VERIFIER_TOPIC, server="v"),
+            messaging.Target(exchange=EXCHANGE, topic=VERIFIER_TOPIC, server="v"),
             endpoints=[Endpoint(answer)],
             executor="threading",
         )
