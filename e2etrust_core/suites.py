@@ -53,40 +53,33 @@ HASH_BY_ID = {h.alg_id: h for h in HASHES.values()}
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """What an AK is and how it signs.
-
-    ``usable`` is False for a suite that is named but whose checks are not filled in yet: asking
-    for it is refused by name and never falls back to another.
-    """
+    """What an AK is and how it signs."""
 
     name: str
     key: int
     curve: int | None
     scheme: int
     hash: Hash
-    usable: bool = True
 
 
 RSA2048_SHA256 = Suite("rsa2048-sha256", TPM_ALG_RSA, None, TPM_ALG_RSASSA, HASHES["sha256"])
 ECC_P256_SHA256 = Suite(
     "ecc-p256-sha256", TPM_ALG_ECC, TPM_ECC_NIST_P256, TPM_ALG_ECDSA, HASHES["sha256"]
 )
-SM2_SM3 = Suite(
-    "sm2-sm3", TPM_ALG_ECC, TPM_ECC_SM2_P256, TPM_ALG_SM2, HASHES["sm3_256"], usable=False
-)
+SM2_SM3 = Suite("sm2-sm3", TPM_ALG_ECC, TPM_ECC_SM2_P256, TPM_ALG_SM2, HASHES["sm3_256"])
+#: For TPMs that have SM2 and no SM3.
+SM2_SHA256 = Suite("sm2-sha256", TPM_ALG_ECC, TPM_ECC_SM2_P256, TPM_ALG_SM2, HASHES["sha256"])
 
-SUITES = {s.name: s for s in (RSA2048_SHA256, ECC_P256_SHA256, SM2_SM3)}
+SUITES = {s.name: s for s in (RSA2048_SHA256, ECC_P256_SHA256, SM2_SM3, SM2_SHA256)}
 
 
 def suite(name: str) -> Suite:
     """Return the suite of that name.
 
-    :raises SuiteError: the name is unknown, or the suite cannot be used in this release.
+    :raises SuiteError: the name is unknown.
     """
     found = SUITES.get(name)
-    known = ", ".join(s.name for s in SUITES.values() if s.usable)
     if found is None:
+        known = ", ".join(SUITES)
         raise SuiteError(f"no algorithm suite is called {name!r}", remedy=f"use one of: {known}")
-    if not found.usable:
-        raise SuiteError(f"suite {name} is not available yet", remedy=f"use one of: {known}")
     return found

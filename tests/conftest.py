@@ -14,3 +14,8 @@ os.environ.setdefault("OS_NOVA_DISABLE_EVENTLET_PATCHING", "True")
 from nova import monkey_patch  # noqa: E402
 
 monkey_patch.patch()
+
+from e2etrust_core import crypto  # noqa: E402
+
+# In tests every SM2 and SM3 check is made by two implementations that must agree.
+crypto.select("openssl", second_opinion="gmssl")

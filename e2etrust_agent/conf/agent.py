@@ -7,6 +7,8 @@ import socket
 
 from oslo_config import cfg
 
+from e2etrust_core.suites import SUITES
+
 DEFAULT_OPTS = [
     cfg.StrOpt(
         "host",
@@ -26,7 +28,7 @@ AGENT_OPTS = [
     cfg.StrOpt(
         "suite",
         default="ecc-p256-sha256",
-        choices=["ecc-p256-sha256", "rsa2048-sha256"],
+        choices=list(SUITES),
         help="Algorithm suite of the attestation key. Changing it is another identity.",
     ),
     cfg.StrOpt(

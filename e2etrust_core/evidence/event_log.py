@@ -8,9 +8,9 @@ a story until its replay equals quoted PCR values: event types and data are not 
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
+from e2etrust_core.crypto import digest_of
 from e2etrust_core.evidence.errors import EventLogBankAbsent, EventLogError
 from e2etrust_core.evidence.model import MAX_EVENT_LOG
 from e2etrust_core.suites import HASH_BY_ID, HASHES
@@ -95,7 +95,7 @@ def replay(log: EventLog, bank: str, seed_pcr0: bytes | None = None) -> dict[int
     for event in log.events:
         if event.kind != EV_NO_ACTION and bank in event.digests:
             before = pcrs.get(event.pcr, bytes(size))
-            pcrs[event.pcr] = hashlib.new(name, before + event.digests[bank]).digest()
+            pcrs[event.pcr] = digest_of(name, before + event.digests[bank])
     return pcrs
 
 

@@ -7,7 +7,6 @@ A quote passes six checks in a fixed order, each with its own error; partial suc
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from e2etrust_core.crypto import Sm2PublicKey, digest_of, sm2_verify
 from e2etrust_core.evidence.errors import (
     AkRefused,
     NonceMismatch,
@@ -47,10 +47,10 @@ from e2etrust_core.evidence.tpm_structures import (
     decode_public,
     decode_quote,
     decode_signature,
-    key_of,
     qualified_name,
+    signing_key_of,
 )
-from e2etrust_core.suites import HASHES, SUITES, Suite, suite
+from e2etrust_core.suites import HASHES, SUITES, Suite
 
 _AK_MUST = FIXED_TPM | FIXED_PARENT | SENSITIVE_DATA_ORIGIN | RESTRICTED | SIGN
 _RSA_BITS = 2048
@@ -110,7 +110,7 @@ def open_quote(
 
     :raises QuoteError: QUOTE_MALFORMED, QUOTE_MAGIC or QUOTE_TYPE.
     :raises AkRefused: the AK's public area is none that may sign quotes.
-    :raises SuiteError: its suite is not usable yet (named).
+    :raises SuiteError: its curve is unknown.
     """
     ak, found = _decode_ak(ak_public)
     try:
@@ -141,8 +141,15 @@ def check_signer(case: QuoteCase) -> None:
 
 
 def check_signature(case: QuoteCase) -> None:
-    """:raises SignatureWrong: the AK did not sign these bytes."""
-    key = key_of(case.ak)
+    """Raise unless the AK signed these bytes.
+
+    :raises SignatureWrong: it did not.
+    :raises OpinionsDiffer: two crypto providers are asked and do not agree.
+    """
+    key = signing_key_of(case.ak)
+    if isinstance(key, Sm2PublicKey):
+        _check_sm2_signature(case, key)
+        return
     signature, digest = case.signature, hash_of(case.suite.hash)
     try:
         if isinstance(key, rsa.RSAPublicKey):
@@ -152,6 +159,13 @@ def check_signature(case: QuoteCase) -> None:
             key.verify(raw, case.quote.attest, ec.ECDSA(digest))
     except InvalidSignature:
         raise SignatureWrong("the quote's signature was not made by the attester's AK") from None
+
+
+def _check_sm2_signature(case: QuoteCase, key: Sm2PublicKey) -> None:
+    # A TPM signs e = H(attest): no Z_A in front, as GB/T 32918.2 would have it of people's keys.
+    e = digest_of(case.suite.hash.hashlib_name, case.quote.attest)
+    if not sm2_verify(key, e, case.signature.r, case.signature.s):
+        raise SignatureWrong("the quote's signature was not made by the attester's AK")
 
 
 def check_nonce(case: QuoteCase) -> None:
@@ -186,14 +200,15 @@ def check_pcr_digest(case: QuoteCase) -> None:
     The digest is over the values in the order of the signed selection, bank by bank, by the hash
     of the signing scheme (Part 3, 18.4.1).
     """
-    digest = hashlib.new(case.suite.hash.hashlib_name)
+    values = []
     for bank, indexes in case.attested.selection:
         for index in indexes:
             value = case.quote.pcrs[bank][index]
             if len(value) != HASHES[bank].size:
                 raise PcrDigestMismatch(f"the value sent for PCR {bank}:{index} is of no such bank")
-            digest.update(value)
-    if not hmac.compare_digest(digest.digest(), case.attested.pcr_digest):
+            values.append(value)
+    digest = digest_of(case.suite.hash.hashlib_name, b"".join(values))
+    if not hmac.compare_digest(digest, case.attested.pcr_digest):
         raise PcrDigestMismatch("the PCR values sent are not those under the quote's signature")
 
 
@@ -221,7 +236,7 @@ def verify_quote(
     :param selection: PCRs that must be under its signature; it may cover more, never fewer.
     :param ek_public: the AK's parent; where given, the qualified signer must be the AK under it.
     :raises QuoteError: the subclass names the check that failed.
-    :raises AkRefused, SuiteError: no key that may sign quotes, or of a suite not usable yet.
+    :raises AkRefused, SuiteError: no key that may sign quotes.
     """
     case = open_quote(quote, ak_public, qualifying, selection, ek_public)
     for _, check in QUOTE_CHECKS:
@@ -236,7 +251,6 @@ def check_ak(ak_public: bytes, suite: Suite) -> None:
     it sign a forged quote (CVE-2021-3406).
 
     :raises AkRefused: it is not.
-    :raises SuiteError: the suite is not usable yet.
     """
     if _decode_ak(ak_public)[1] != suite:
         raise AkRefused(f"the attestation key is not of suite {suite.name}")
@@ -246,7 +260,6 @@ def suite_of(ak: Public) -> Suite:
     """Return the suite of an AK that has everything an AK must have.
 
     :raises AkRefused: it is no AK.
-    :raises SuiteError: it is of a suite that is named but not usable yet.
     """
     if ak.attributes & _AK_MUST != _AK_MUST or ak.attributes & DECRYPT:
         raise AkRefused(
@@ -254,7 +267,7 @@ def suite_of(ak: Public) -> Suite:
         )
     for candidate in SUITES.values():
         if _is_of(ak, candidate):
-            return suite(candidate.name)
+            return candidate
     raise AkRefused("the attestation key is of no algorithm suite known here")
 
 
@@ -274,7 +287,7 @@ def _decode_ak(ak_public: bytes) -> tuple[Public, Suite]:
     try:
         ak = decode_public(ak_public)
         found = suite_of(ak)
-        key_of(ak)
+        signing_key_of(ak)
     except StructureError as exc:
         raise AkRefused(exc.reason) from None
     return ak, found

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from e2etrust_core.crypto.provider import PointWrong, Sm2PublicKey
 from e2etrust_core.errors import SuiteError
 from e2etrust_core.evidence.errors import QuoteMagicWrong, QuoteTypeWrong, StructureError
 from e2etrust_core.evidence.model import PcrSelection
@@ -220,7 +221,7 @@ def key_of(public: Public) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
     """Return the public key to verify and encrypt with.
 
     :raises StructureError: the numbers are no key, or it has none (KEYEDHASH).
-    :raises SuiteError: an SM2 key, which is named but not usable yet, or an unknown curve.
+    :raises SuiteError: an SM2 key, which nothing is encrypted to here, or an unknown curve.
     """
     key = public.key
     if isinstance(key, RsaKey):
@@ -234,6 +235,23 @@ def key_of(public: Public) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
     if isinstance(key, EccKey):
         return _ecc_public_key(key)
     raise StructureError("public area: no asymmetric key")
+
+
+def signing_key_of(
+    public: Public,
+) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey | Sm2PublicKey:
+    """Return the public key to verify signatures with.
+
+    :raises StructureError: as :func:`key_of`.
+    :raises SuiteError: an unknown curve.
+    """
+    key = public.key
+    if isinstance(key, EccKey) and key.curve == TPM_ECC_SM2_P256:
+        try:
+            return Sm2PublicKey(int.from_bytes(key.x, "big"), int.from_bytes(key.y, "big"))
+        except PointWrong as exc:
+            raise StructureError(f"public area: {exc.reason}") from None
+    return key_of(public)
 
 
 def decode_signature(data: bytes) -> Signature:
@@ -384,7 +402,9 @@ def _ecc_key(reader: ByteReader) -> EccKey:
 
 def _ecc_public_key(key: EccKey) -> ec.EllipticCurvePublicKey:
     if key.curve == TPM_ECC_SM2_P256:
-        raise SuiteError("SM2 keys cannot be used yet", remedy="use an ECC P-256 or RSA key")
+        raise SuiteError(
+            "nothing is encrypted to SM2 keys here", remedy="use an ECC P-256 or RSA key"
+        )
     curve = CURVES.get(key.curve)
     if curve is None:
         raise SuiteError(f"curve {key.curve:#06x} cannot be used", remedy="use curve P-256")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
+from e2etrust_core import crypto
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.keys import CastellanKeys
 from e2etrust_verifier.trust import records
@@ -19,8 +20,13 @@ from e2etrust_verifier.trust.surroundings import Settings, Surroundings
 def surroundings(
     conf: cfg.ConfigOpts, database: Database, changed: Callable[[str], None]
 ) -> Surroundings:
-    """Return them.  Raises SigningKeyError where there is no usable signing key."""
+    """Return them; the process's crypto provider is chosen on the way.
+
+    :raises SigningKeyError: there is no usable signing key.
+    :raises SuiteError: a crypto provider that cannot be loaded.
+    """
     chosen = conf.verifier
+    crypto.select(conf.crypto.provider, conf.crypto.second_opinion)
     return Surroundings(
         db=database,
         settings=_settings(conf),

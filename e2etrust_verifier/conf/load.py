@@ -12,7 +12,7 @@ from oslo_db import options as db_options
 from oslo_log import log
 
 from e2etrust_core.errors import E2ETrustError
-from e2etrust_verifier.conf import placement, service_auth, verifier
+from e2etrust_verifier.conf import crypto, placement, service_auth, verifier
 
 DEFAULT_FILE = "/etc/e2etrust/verifier.conf"
 DEFAULT_DATABASE = "sqlite:////var/lib/e2etrust/verifier.sqlite"
@@ -52,6 +52,7 @@ def load(files: list[str] | None = None, conf: cfg.ConfigOpts | None = None) -> 
 def register(conf: cfg.ConfigOpts) -> None:
     """Register every option that the verifier reads."""
     conf.register_opts(verifier.OPTIONS, verifier.GROUP)
+    conf.register_opts(crypto.OPTIONS, crypto.GROUP)
     service_auth.register(conf)
     placement.register(conf)
     db_options.set_defaults(conf, connection=DEFAULT_DATABASE)
@@ -63,6 +64,7 @@ def _read_all(conf: cfg.ConfigOpts) -> None:
     """Look at each of our values: oslo.config tells a wrong one when it is first looked at."""
     for group, options in (
         (verifier.GROUP, verifier.OPTIONS),
+        (crypto.GROUP, crypto.OPTIONS),
         (placement.GROUP, placement.OPTIONS),
     ):
         for option in options:

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from e2etrust_verifier.conf import placement, service_auth, verifier
+from e2etrust_verifier.conf import crypto, placement, service_auth, verifier
 
 
 def list_opts() -> list[tuple[str, list[Any]]]:
     return [
         (verifier.GROUP.name, verifier.OPTIONS),
+        (crypto.GROUP.name, crypto.OPTIONS),
         (service_auth.GROUP.name, service_auth.documented()),
         (placement.GROUP.name, placement.documented()),
     ]

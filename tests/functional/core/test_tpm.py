@@ -23,7 +23,7 @@ from e2etrust_core.evidence.model import Quote
 from e2etrust_core.evidence.quote import check_ak, verify_quote
 from e2etrust_core.evidence.tpm_bytes import sized, uint
 from e2etrust_core.evidence.tpm_structures import decode_public, name_of
-from e2etrust_core.suites import ECC_P256_SHA256, RSA2048_SHA256, SUITES
+from e2etrust_core.suites import ECC_P256_SHA256, RSA2048_SHA256, SUITES, TPM_ALG_SM2
 from e2etrust_core.tpm.clock import read_clock
 from e2etrust_core.tpm.credential import activate_credential
 from e2etrust_core.tpm.device import Tpm, open_tpm
@@ -36,7 +36,10 @@ from e2etrust_core.tpm.quote import take_quote
 SELECTION = {"sha256": list(range(10))}
 TWO_BANKS = {"sha256": list(range(10)), "sha1": [0, 7, 16]}
 KINDS = ("rsa2048", "ecc-p256")
-USABLE = [suite for suite in SUITES.values() if suite.usable]
+#: What a stock libtpms makes: it has SM2 and no SM3.
+USABLE = [suite for suite in SUITES.values() if suite.hash.name == "sha256"]
+#: tpm2_checkquote knows no SM2 keys.
+CHECKED_BY_TOOLS = [suite for suite in USABLE if suite.scheme != TPM_ALG_SM2]
 TRANSIENT, LOADED_SESSION, SAVED_SESSION = 0x80000000, 0x02000000, 0x03000000
 
 
@@ -96,7 +99,7 @@ def test_quote_of_every_suite_under_every_ek_verifies(tpm, kind, suite):
     assert facts.reset_count == read_clock(tpm).reset_count
 
 
-@pytest.mark.parametrize("suite", USABLE, ids=lambda suite: suite.name)
+@pytest.mark.parametrize("suite", CHECKED_BY_TOOLS, ids=lambda suite: suite.name)
 def test_tpm2_checkquote_agrees(tpm, suite, tmp_path):
     ak = create_ak(tpm, suite, "ecc-p256")
     nonce = secrets.token_bytes(32)

@@ -5,11 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from e2etrust_core.errors import SuiteError
 from e2etrust_core.evidence import errors
 from e2etrust_core.evidence.model import Quote
 from e2etrust_core.evidence.quote import check_ak, verify_quote
-from e2etrust_core.suites import ECC_P256_SHA256, RSA2048_SHA256
+from e2etrust_core.suites import ECC_P256_SHA256, RSA2048_SHA256, SM2_SM3
 from tests.unit.core.software_tpm import AK_ATTRIBUTES, SoftwareTpm
 from tests.vectors import vectors
 
@@ -179,11 +178,48 @@ def test_captured_quotes_verify(folder, name, ak, ek):
     assert facts.pcrs == quote.pcrs
 
 
-def test_captured_sm2_quote_is_refused_by_name():
+SM3_SELECTION = {"sm3_256": [*range(11), 14]}
+CAPTURED_NONCE = bytes.fromhex("00112233445566778899aabbccddeeff00112233")
+
+
+@pytest.fixture
+def sm2_quote() -> Quote:
     home = vectors("ovmf-sm3")
-    quote = Quote((home / "q_sm2.msg").read_bytes(), (home / "q_sm2.sig").read_bytes(), {})
-    with pytest.raises(SuiteError, match="sm2-sm3"):
-        verify_quote(quote, (home / "ak_sm2.tpmt").read_bytes(), NONCE, SELECTION)
+    values = read_tool_values((home / "q_sm2.pcrs").read_bytes(), SM3_SELECTION)
+    return Quote((home / "q_sm2.msg").read_bytes(), (home / "q_sm2.sig").read_bytes(), values)
+
+
+def sm2_ak() -> bytes:
+    return (vectors("ovmf-sm3") / "ak_sm2.tpmt").read_bytes()
+
+
+def test_captured_sm2_quote_over_the_sm3_bank_verifies(sm2_quote):
+    facts = verify_quote(sm2_quote, sm2_ak(), CAPTURED_NONCE, SM3_SELECTION)
+    assert facts.pcrs == sm2_quote.pcrs
+    check_ak(sm2_ak(), SM2_SM3)
+
+
+@pytest.mark.parametrize("at", [0, 11, 40, 71])
+def test_captured_sm2_quote_with_another_signature_is_refused(sm2_quote, at):
+    altered = bytearray(sm2_quote.signature)
+    altered[at] ^= 1
+    with pytest.raises((errors.QuoteError, errors.AkRefused)):
+        verify_quote(
+            replace(sm2_quote, signature=bytes(altered)), sm2_ak(), CAPTURED_NONCE, SM3_SELECTION
+        )
+
+
+def test_captured_sm2_quote_with_another_value_is_refused(sm2_quote):
+    values = {"sm3_256": {**sm2_quote.pcrs["sm3_256"], 7: bytes(32)}}
+    with pytest.raises(errors.PcrDigestMismatch):
+        verify_quote(replace(sm2_quote, pcrs=values), sm2_ak(), CAPTURED_NONCE, SM3_SELECTION)
+
+
+def test_sm2_key_off_the_curve_is_refused(sm2_quote):
+    altered = bytearray(sm2_ak())
+    altered[-1] ^= 1
+    with pytest.raises(errors.AkRefused, match="curve"):
+        verify_quote(sm2_quote, bytes(altered), CAPTURED_NONCE, SM3_SELECTION)
 
 
 def read_tool_values(data: bytes, selection) -> dict[str, dict[int, bytes]]:

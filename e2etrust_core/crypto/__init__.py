@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Chinese algorithms behind one small interface: what checks SM2 signatures and SM3 digests.
+
+Providers are plugins of the entry point group ``e2etrust.crypto``; :func:`select` chooses one for
+the process, and a second whose opinion must agree.
+"""
+
+from e2etrust_core.crypto.provider import CryptoProvider, OpinionsDiffer, Sm2PublicKey
+from e2etrust_core.crypto.selection import NAMESPACE, digest_of, select, selected, sm2_verify
+
+__all__ = [
+    "NAMESPACE",
+    "CryptoProvider",
+    "OpinionsDiffer",
+    "Sm2PublicKey",
+    "digest_of",
+    "select",
+    "selected",
+    "sm2_verify",
+]

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SM2 and SM3 by the system's OpenSSL, by ctypes: the ``cryptography`` package has no SM2 keys.
+
+Every call is on objects of its own, so threads need no lock; ctypes releases the GIL.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+from e2etrust_core.crypto.provider import Sm2PublicKey
+from e2etrust_core.errors import SuiteError
+
+# openssl/evp.h, openssl/core.h
+_EVP_PKEY_PUBLIC_KEY = 0x86
+_UTF8_STRING = 4
+_OCTET_STRING = 5
+
+
+class _Param(ctypes.Structure):
+    """OSSL_PARAM."""
+
+    _fields_ = (
+        ("key", ctypes.c_char_p),
+        ("data_type", ctypes.c_uint),
+        ("data", ctypes.c_void_p),
+        ("data_size", ctypes.c_size_t),
+        ("return_size", ctypes.c_size_t),
+    )
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    remedy = "Install OpenSSL 3 (Debian package libssl3)."
+    try:
+        lib = ctypes.CDLL("libcrypto.so.3")
+    except OSError as exc:
+        raise SuiteError("OpenSSL 3 is not installed", remedy=remedy) from exc
+    pointer, size = ctypes.c_void_p, ctypes.c_size_t
+    for name, result, arguments in (
+        ("EVP_PKEY_CTX_new_from_name", pointer, [pointer, ctypes.c_char_p, ctypes.c_char_p]),
+        ("EVP_PKEY_CTX_new", pointer, [pointer, pointer]),
+        ("EVP_PKEY_CTX_free", None, [pointer]),
+        ("EVP_PKEY_free", None, [pointer]),
+        ("EVP_PKEY_fromdata_init", ctypes.c_int, [pointer]),
+        ("EVP_PKEY_fromdata", ctypes.c_int, [pointer, pointer, ctypes.c_int, pointer]),
+        ("EVP_PKEY_verify_init", ctypes.c_int, [pointer]),
+        ("EVP_PKEY_verify", ctypes.c_int, [pointer, ctypes.c_char_p, size, ctypes.c_char_p, size]),
+        ("ERR_clear_error", None, []),
+    ):
+        function = getattr(lib, name)
+        function.restype, function.argtypes = result, arguments
+    return lib
+
+
+class OpensslProvider:
+    """The default: native speed."""
+
+    name = "openssl"
+
+    def sm3(self, data: bytes) -> bytes:
+        return hashlib.new("sm3", data).digest()
+
+    def sm2_verify(self, key: Sm2PublicKey, digest: bytes, r: int, s: int) -> bool:
+        """:raises SuiteError: this OpenSSL is missing or built without SM2."""
+        lib = _library()
+        handle = self._load(lib, key)
+        context = lib.EVP_PKEY_CTX_new(handle, None)
+        try:
+            if not context or lib.EVP_PKEY_verify_init(context) != 1:
+                raise SuiteError("this OpenSSL cannot verify SM2 signatures")
+            signature = encode_dss_signature(r, s)
+            args = (signature, len(signature), digest, len(digest))
+            return bool(lib.EVP_PKEY_verify(context, *args) == 1)
+        finally:
+            lib.EVP_PKEY_CTX_free(context)
+            lib.EVP_PKEY_free(handle)
+            lib.ERR_clear_error()
+
+    @staticmethod
+    def _load(lib: ctypes.CDLL, key: Sm2PublicKey) -> ctypes.c_void_p:
+        group = ctypes.create_string_buffer(b"SM2")
+        point = ctypes.create_string_buffer(
+            b"\x04" + key.x.to_bytes(32, "big") + key.y.to_bytes(32, "big"), 65
+        )
+        params = (_Param * 3)(
+            _Param(b"group", _UTF8_STRING, ctypes.addressof(group), 3, 0),
+            _Param(b"pub", _OCTET_STRING, ctypes.addressof(point), 65, 0),
+            _Param(None, 0, None, 0, 0),
+        )
+        context = lib.EVP_PKEY_CTX_new_from_name(None, b"SM2", None)
+        handle = ctypes.c_void_p()
+        try:
+            if (
+                not context
+                or lib.EVP_PKEY_fromdata_init(context) != 1
+                or lib.EVP_PKEY_fromdata(
+                    context, ctypes.byref(handle), _EVP_PKEY_PUBLIC_KEY, params
+                )
+                != 1
+            ):
+                raise SuiteError("this OpenSSL takes no SM2 key")
+        finally:
+            lib.EVP_PKEY_CTX_free(context)
+        return handle
