@@ -111,3 +111,16 @@ class EventLogError(EvidenceError):
 class EventLogBankAbsent(EventLogError):
     code = "EVENT_LOG_BANK_ABSENT"
     remedy = "let the policy name a PCR bank that the firmware logs"
+
+
+class ImaListError(EvidenceError):
+    """The IMA measurement list cannot be decoded, or says of an entry what its digest denies."""
+
+    code = "IMA_LIST_MALFORMED"
+
+
+class ImaListMismatch(E2ETrustError):
+    """The IMA measurement list does not come to the quoted PCR."""
+
+    code = "IMA_LIST_MISMATCH"
+    remedy = "take quote and list again, the list after the quote; look for a tampered list"
