@@ -69,7 +69,8 @@ def parse_ima_list(data: bytes) -> list[ImaEntry]:
     if not data:
         return []
     size = _digest_size(data)
-    cursor, entries = _Cursor(data), []
+    cursor = _Cursor(data)
+    entries: list[ImaEntry] = []
     while cursor.left:
         if len(entries) >= MAX_ENTRIES:
             raise ImaListError(f"IMA list of more than {MAX_ENTRIES} entries")

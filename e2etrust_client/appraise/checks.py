@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The checks of recorded evidence: pure functions of a folder's values, a row each."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+
+from e2etrust_client.appraise.folder import RecordedEvidence, RecordedQuote
+from e2etrust_core.appraisal.checks import Rows
+from e2etrust_core.appraisal.errors import EventLogAbsent, EventLogMismatch
+from e2etrust_core.appraisal.model import CheckResult, HostPolicy
+from e2etrust_core.appraisal.pcr_checks import check_policy, replay_differences
+from e2etrust_core.appraisal.policy import selection_of
+from e2etrust_core.errors import E2ETrustError
+from e2etrust_core.evidence.ek_certificate import verify_ek_certificate
+from e2etrust_core.evidence.errors import ImaListMismatch, QuoteError, SignerForeign
+from e2etrust_core.evidence.event_log import EV_NO_ACTION
+from e2etrust_core.evidence.ima_list import IMA_PCR, ImaEntry, entries_quoted
+from e2etrust_core.evidence.model import PcrSelection
+from e2etrust_core.evidence.quote import (
+    QUOTE_CHECKS,
+    QuoteCase,
+    check_signature,
+    check_signer,
+    open_quote,
+)
+from e2etrust_core.suites import HASHES
+
+#: PCRs whose whole content firmware and boot loader log (PFP 3.3.4).
+_FIRMWARE_PCRS = range(8)
+_HELD = {
+    "quote-signer": "the quote is signed as its attestation key signs",
+    "quote-signature": "the attestation key signed the quote",
+    "quote-nonce": "the quote carries the nonce",
+    "quote-selection": "the quote covers every PCR that is asked for",
+    "quote-digest": "the PCR values are those quoted",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the evidence is held against; what is None is not checked, and said to be so."""
+
+    policy: HostPolicy | None = None
+    nonce: bytes | None = None
+    launch_measurement: bytes | None = None
+    ek_authorities: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A check, and where its evidence is: the quote's name, or a file."""
+
+    where: str
+    result: CheckResult
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``unchecked``: what was not asked, in words."""
+
+    rows: list[Row]
+    unchecked: list[str]
+
+    @property
+    def trusted(self) -> bool:
+        return bool(self.rows) and all(row.result.outcome == "pass" for row in self.rows)
+
+
+def appraise_recorded(evidence: RecordedEvidence, question: Question, now: datetime) -> Outcome:
+    """Appraise every quote of *evidence*; the folder is trusted if every row passes."""
+    found: list[Row] = []
+    for recorded in evidence.quotes:
+        rows = Rows()
+        _quote_rows(rows, recorded, evidence, question, now)
+        found += [Row(recorded.name, result) for result in rows.checks]
+    return Outcome(found, _unchecked(evidence, question))
+
+
+def _quote_rows(
+    rows: Rows,
+    recorded: RecordedQuote,
+    evidence: RecordedEvidence,
+    question: Question,
+    now: datetime,
+) -> None:
+    quote = recorded.quote
+    wanted = _selection(recorded, question.policy)
+    held = "the quote is one that a TPM made, and its key one that may sign quotes"
+    case = rows.run(
+        "quote-structure", held, lambda: _open(recorded, evidence.aks, question.nonce, wanted)
+    )
+    for name, check in QUOTE_CHECKS:
+        if name == "quote-nonce" and question.nonce is None:
+            continue
+        if case is None or not rows.all_passed:
+            rows.not_reached(name, rows.first_failed)
+        else:
+            rows.run(name, _HELD[name], partial(check, case))
+    if case is None or not rows.all_passed:
+        return
+    if (authorities := question.ek_authorities) is not None:
+        held = "an authority vouches for the endorsement key that the quote's key is under"
+        rows.run("tpm-identity", held, lambda: _check_tpm(case, evidence, authorities, now))
+    if evidence.event_log is not None:
+        held = "the event log comes to the quoted values"
+        rows.run("event-log", held, lambda: _check_log(recorded, evidence, question))
+    if evidence.ima is not None and any(IMA_PCR in values for values in quote.pcrs.values()):
+        entries = evidence.ima
+        held = "the IMA list comes to the quoted PCR 10"
+        rows.run("ima-list", held, lambda: _check_ima(recorded, entries))
+    policy = question.policy
+    if policy is not None:
+        held = f"every PCR is as policy {policy.name} accepts"
+        rows.run("pcr-policy", held, lambda: _check_policy(policy, recorded, evidence))
+
+
+def _selection(recorded: RecordedQuote, policy: HostPolicy | None) -> PcrSelection:
+    if policy is not None:
+        return selection_of(policy)
+    return {bank: sorted(values) for bank, values in recorded.quote.pcrs.items()}
+
+
+def _open(
+    recorded: RecordedQuote, aks: dict[str, bytes], nonce: bytes | None, wanted: PcrSelection
+) -> QuoteCase:
+    """Open the quote with the key of its own name, else with whichever of the folder signed it."""
+    own = f"ak_{recorded.name.removeprefix('q_')}.tpmt"
+    names = [own] if own in aks else sorted(aks)
+    cases, fault = [], None
+    for name in names:
+        try:
+            case = open_quote(recorded.quote, aks[name], nonce or b"", wanted)
+            cases.append(case)
+            check_signer(case)
+            check_signature(case)
+        except E2ETrustError as exc:
+            fault = exc
+        else:
+            return case
+    if cases:
+        return cases[0]
+    raise fault or QuoteError("no attestation key fits the quote")
+
+
+def _check_tpm(
+    case: QuoteCase, evidence: RecordedEvidence, authorities: bytes, now: datetime
+) -> None:
+    """The qualified signer ties the quote to one EK (Library Part 1, 26.5), its certificate to
+    a maker: neither says anything without the other (CVE-2021-3406)."""
+    name, ek = _parent(case, evidence.eks)
+    certificate = "ekcert_" + name.removeprefix("ek_").removesuffix(".pub") + ".der"
+    found = evidence.ek_certificates.get(certificate)
+    verify_ek_certificate(found, ek, authorities, now)
+
+
+def _parent(case: QuoteCase, eks: dict[str, bytes]) -> tuple[str, bytes]:
+    for name, ek in eks.items():
+        try:
+            check_signer(replace(case, ek_public=ek))
+        except SignerForeign:
+            continue
+        return name, ek
+    raise SignerForeign("the quote's key is under none of the folder's endorsement keys (ek_*.pub)")
+
+
+def _check_log(recorded: RecordedQuote, evidence: RecordedEvidence, question: Question) -> None:
+    log = evidence.event_log
+    if log is None:
+        raise EventLogAbsent("the folder holds no event log (bios_log)")
+    asked = {event.pcr for event in log.events if event.kind != EV_NO_ACTION} | {*_FIRMWARE_PCRS}
+    asked -= {IMA_PCR}
+    wrong: list[str] = []
+    compared = 0
+    for bank, values in recorded.quote.pcrs.items():
+        if bank not in log.banks:
+            continue
+        indexes = sorted(asked & set(values))
+        compared += len(indexes)
+        seed = _seed(question.launch_measurement, bank)
+        wrong += replay_differences(log, {bank: values}, indexes, seed)
+    if wrong:
+        raise EventLogMismatch(f"the event log does not come to the quoted PCR {', '.join(wrong)}")
+    if not compared:
+        raise EventLogMismatch("the event log and the quote have no PCR bank in common")
+
+
+def _seed(measurement: bytes | None, bank: str) -> bytes | None:
+    """PCR 0 before the first event: H-CRTM over the launch measurement (Library Part 1, 17.10)."""
+    if measurement is None:
+        return None
+    name, size = HASHES[bank].hashlib_name, HASHES[bank].size
+    inner = hashlib.new(name, measurement).digest()
+    return hashlib.new(name, bytes(size - 1) + b"\x04" + inner).digest()
+
+
+def _check_ima(recorded: RecordedQuote, entries: list[ImaEntry]) -> None:
+    counts = {
+        bank: entries_quoted(entries, bank, values[IMA_PCR])
+        for bank, values in recorded.quote.pcrs.items()
+        if IMA_PCR in values
+    }
+    wrong = sorted(bank for bank, count in counts.items() if count is None)
+    if wrong:
+        raise ImaListMismatch(f"no number of its entries comes to PCR 10 of {', '.join(wrong)}")
+    if len(set(counts.values())) != 1:
+        raise ImaListMismatch("the PCR banks stand at different entries of the list")
+
+
+def _check_policy(policy: HostPolicy, recorded: RecordedQuote, evidence: RecordedEvidence) -> None:
+    if policy.event_log_pcrs and evidence.event_log is None:
+        raise EventLogAbsent(f"policy {policy.name} asks for an event log and there is none")
+    check_policy(policy, recorded.quote.pcrs)
+
+
+def _unchecked(evidence: RecordedEvidence, question: Question) -> list[str]:
+    said = []
+    if question.policy is None:
+        said.append("no policy was given: PCR values hang together, nobody said they are good")
+    if question.nonce is None:
+        said.append("no nonce was given: the quotes may be old")
+    if question.ek_authorities is None:
+        said.append("no EK authorities were given: the TPM may be anybody's")
+    if evidence.event_log is None:
+        said.append("the folder holds no event log (bios_log)")
+    if evidence.ima is None:
+        said.append("the folder holds no IMA list (ima_bin)")
+    return said

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A folder of recorded evidence, read into values.
+
+``NAME.msg``, ``NAME.sig`` and ``NAME.pcrs`` are a quote as tpm2_quote writes it (TPMS_ATTEST,
+TPMT_SIGNATURE, PCR values in its "serialized" format); ``ak_*.tpmt`` public areas of attestation
+keys (TPMT_PUBLIC), ``ek_*.pub`` of endorsement keys (TPM2B_PUBLIC), ``ekcert_*.der`` certificates;
+``bios_log`` is binary_bios_measurements, ``ima_bin`` binary_runtime_measurements.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2etrust_core.errors import EvidenceError
+from e2etrust_core.evidence.event_log import EventLog, parse_event_log
+from e2etrust_core.evidence.ima_list import MAX_IMA_LIST, ImaEntry, parse_ima_list
+from e2etrust_core.evidence.model import MAX_EVENT_LOG, PcrValues, Quote
+from e2etrust_core.evidence.tpm_bytes import unsized
+from e2etrust_core.evidence.tpm_structures import decode_public, decode_signature
+from e2etrust_core.suites import HASH_BY_ID
+
+_MAX_FILE = 64 * 1024
+_BANK_SLOTS = 16
+_DIGEST_SLOTS = 8
+_DIGEST_ROOM = 64
+_MAX_QUOTES = 64
+
+
+class FolderUnreadable(EvidenceError):
+    """The folder, or a file in it, cannot be read as recorded evidence."""
+
+    code = "EVIDENCE_UNREADABLE"
+    remedy = "record the evidence again; doc/admin names the files of such a folder"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedQuote:
+    name: str
+    quote: Quote
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvidence:
+    """What a folder holds; keys by file name, public areas as TPMT_PUBLIC."""
+
+    quotes: list[RecordedQuote]
+    aks: dict[str, bytes]
+    eks: dict[str, bytes]
+    ek_certificates: dict[str, bytes]
+    event_log: EventLog | None
+    ima: list[ImaEntry] | None
+
+
+def read_folder(folder: Path) -> RecordedEvidence:
+    """Read *folder*.
+
+    :raises FolderUnreadable: no such folder, no quote or key in it, or a file that cannot be read.
+    :raises EvidenceError: a file that is not what its name says; the file is named.
+    """
+    if not folder.is_dir():
+        raise FolderUnreadable(f"{folder} is no folder")
+    quotes = [_quote(path) for path in _files(folder, "*.msg")]
+    if not quotes:
+        raise FolderUnreadable(f"{folder} holds no quote (NAME.msg, NAME.sig, NAME.pcrs)")
+    aks = {path.name: _public(path, sized=False) for path in _files(folder, "ak_*.tpmt")}
+    if not aks:
+        raise FolderUnreadable(f"{folder} holds no attestation key (ak_NAME.tpmt)")
+    return RecordedEvidence(
+        quotes=quotes,
+        aks=aks,
+        eks={path.name: _public(path, sized=True) for path in _files(folder, "ek_*.pub")},
+        ek_certificates={path.name: _bytes(path) for path in _files(folder, "ekcert_*.der")},
+        event_log=_event_log(folder / "bios_log"),
+        ima=_ima(folder / "ima_bin"),
+    )
+
+
+def parse_pcr_values(data: bytes, name: str) -> PcrValues:
+    """Read PCR values as tpm2_quote's "serialized" format has them: C structures, little-endian.
+
+    :raises FolderUnreadable: of another size or count, or a bank unknown here.
+    """
+    at = 4
+    selected: list[tuple[str, int]] = []
+    count = int.from_bytes(data[:4], "little")
+    if len(data) < at + _BANK_SLOTS * 8 + 4 or not 1 <= count <= _BANK_SLOTS:
+        raise FolderUnreadable(f"{name}: no PCR values as tpm2_quote writes them")
+    for slot in range(count):
+        selected += _bank(data[at + slot * 8 : at + slot * 8 + 8], name)
+    digests = _digests(data[at + _BANK_SLOTS * 8 :], name)
+    if len(digests) != len(selected) or len(set(selected)) != len(selected):
+        raise FolderUnreadable(f"{name}: {len(digests)} values for {len(selected)} selected PCRs")
+    values: PcrValues = {}
+    for (bank, index), value in zip(selected, digests, strict=True):
+        values.setdefault(bank, {})[index] = value
+    return values
+
+
+def _bank(raw: bytes, name: str) -> list[tuple[str, int]]:
+    """TPMS_PCR_SELECTION: hash, sizeofSelect, four bytes of bitmap, one of padding."""
+    algorithm, size = int.from_bytes(raw[:2], "little"), raw[2]
+    known = HASH_BY_ID.get(algorithm)
+    if known is None or size > 4:
+        raise FolderUnreadable(f"{name}: PCR bank {algorithm:#06x} is none that is read here")
+    bits = int.from_bytes(raw[3 : 3 + size], "little")
+    return [(known.name, index) for index in range(size * 8) if bits >> index & 1]
+
+
+def _digests(data: bytes, name: str) -> list[bytes]:
+    groups, at, found = int.from_bytes(data[:4], "little"), 4, []
+    room = 2 + _DIGEST_ROOM
+    if len(data) != 4 + groups * (4 + _DIGEST_SLOTS * room):
+        raise FolderUnreadable(f"{name}: PCR values of another size than they state")
+    for _ in range(groups):
+        count = int.from_bytes(data[at : at + 4], "little")
+        at += 4
+        for slot in range(min(count, _DIGEST_SLOTS)):
+            start = at + slot * room
+            size = int.from_bytes(data[start : start + 2], "little")
+            found.append(data[start + 2 : start + 2 + min(size, _DIGEST_ROOM)])
+        at += _DIGEST_SLOTS * room
+    return found
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    found = sorted(folder.glob(pattern))
+    if len(found) > _MAX_QUOTES:
+        raise FolderUnreadable(f"{folder} holds {len(found)} files {pattern}")
+    return found
+
+
+def _bytes(path: Path, limit: int = _MAX_FILE) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as exc:
+        raise FolderUnreadable(f"{path.name} cannot be read: {exc.strerror}") from None
+    if len(data) > limit:
+        raise FolderUnreadable(f"{path.name} is larger than {limit} bytes")
+    return data
+
+
+def _quote(message: Path) -> RecordedQuote:
+    signature = _bytes(message.with_suffix(".sig"))
+    values = message.with_suffix(".pcrs")
+    try:
+        decode_signature(signature)
+    except EvidenceError as exc:
+        raise FolderUnreadable(f"{message.stem}.sig: {exc.reason}") from None
+    quote = Quote(_bytes(message), signature, parse_pcr_values(_bytes(values), values.name))
+    return RecordedQuote(message.stem, quote)
+
+
+def _public(path: Path, *, sized: bool) -> bytes:
+    try:
+        data = unsized(_bytes(path), "public area") if sized else _bytes(path)
+        decode_public(data)
+    except FolderUnreadable:
+        raise
+    except EvidenceError as exc:
+        raise FolderUnreadable(f"{path.name}: {exc.reason}") from None
+    return data
+
+
+def _event_log(path: Path) -> EventLog | None:
+    return parse_event_log(_bytes(path, MAX_EVENT_LOG)) if path.exists() else None
+
+
+def _ima(path: Path) -> list[ImaEntry] | None:
+    return parse_ima_list(_bytes(path, MAX_IMA_LIST)) if path.exists() else None

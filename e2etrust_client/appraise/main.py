@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``e2etrust-appraise``: read, appraise, tell, and an exit status that scripts can use."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from e2etrust_client.appraise.checks import Outcome, Question, appraise_recorded
+from e2etrust_client.appraise.folder import FolderUnreadable, read_folder
+from e2etrust_core.appraisal.policy import parse_policy
+from e2etrust_core.errors import E2ETrustError, InputError
+
+TRUSTED, NOT_TRUSTED, UNREADABLE = 0, 1, 2
+_MAX_NONCE = 64
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    try:
+        question = _question(arguments)
+        outcome = appraise_recorded(read_folder(arguments.folder), question, datetime.now(UTC))
+    except E2ETrustError as exc:
+        _tell_unreadable(exc, as_json=arguments.json)
+        return UNREADABLE
+    print(_as_json(outcome) if arguments.json else _as_text(outcome))
+    return TRUSTED if outcome.trusted else NOT_TRUSTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="e2etrust-appraise",
+        description="Appraise recorded evidence of a host: quotes, event log and IMA list.",
+        epilog="Exit status: 0 every check passed, 1 one did not, 2 something cannot be read."
+        " What was not given is not checked, and the output says so.",
+    )
+    parser.add_argument("folder", metavar="DIR", type=Path, help="folder with the evidence")
+    parser.add_argument("--policy", metavar="FILE", type=Path, help="host policy (YAML)")
+    parser.add_argument("--nonce", metavar="HEX", help="what every quote must carry")
+    parser.add_argument(
+        "--launch-measurement",
+        metavar="FILE",
+        type=Path,
+        help="a guest's launch measurement, in PCR 0 before the first event of its log",
+    )
+    parser.add_argument(
+        "--ek-ca",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        help="PEM certificates that endorsement keys must chain to (may be repeated)",
+    )
+    parser.add_argument("--json", action="store_true", help="write the checks as JSON")
+    return parser
+
+
+def _question(arguments: argparse.Namespace) -> Question:
+    policy = None
+    if arguments.policy is not None:
+        try:
+            policy = parse_policy(_read(arguments.policy).decode())
+        except UnicodeDecodeError:
+            raise FolderUnreadable(f"{arguments.policy} is not text") from None
+    authorities = None
+    if arguments.ek_ca:
+        authorities = b"\n".join(_read(path) for path in arguments.ek_ca)
+    measurement = arguments.launch_measurement
+    return Question(
+        policy=policy,
+        nonce=None if arguments.nonce is None else _nonce(arguments.nonce),
+        launch_measurement=None if measurement is None else _read(measurement),
+        ek_authorities=authorities,
+    )
+
+
+def _nonce(text: str) -> bytes:
+    try:
+        nonce = bytes.fromhex(text)
+    except ValueError:
+        nonce = b""
+    if not 1 <= len(nonce) <= _MAX_NONCE:
+        raise InputError(f"the nonce is 1 to {_MAX_NONCE} bytes in hexadecimal digits")
+    return nonce
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise FolderUnreadable(f"{path} cannot be read: {exc.strerror}", remedy="") from None
+
+
+def _as_text(outcome: Outcome) -> str:
+    lines = []
+    for row in outcome.rows:
+        result = row.result
+        code = f"{result.code}: " if result.code else ""
+        lines.append(
+            f"{result.outcome:4}  {row.where:12}  {result.check:16}  {code}{result.reason}"
+        )
+        if result.outcome != "pass" and result.remedy:
+            lines.append(f"{'':38}what to do: {result.remedy}")
+    lines += [f"note  {said}" for said in outcome.unchecked]
+    failed = sum(row.result.outcome != "pass" for row in outcome.rows)
+    lines.append(
+        f"trusted: all {len(outcome.rows)} checks passed"
+        if outcome.trusted
+        else f"not trusted: {failed} of {len(outcome.rows)} checks failed"
+    )
+    return "\n".join(lines)
+
+
+def _as_json(outcome: Outcome) -> str:
+    checks = [
+        {
+            "evidence": row.where,
+            "check": row.result.check,
+            "outcome": row.result.outcome,
+            "reason": row.result.reason,
+            "code": row.result.code,
+            "remedy": row.result.remedy,
+        }
+        for row in outcome.rows
+    ]
+    return json.dumps(
+        {"trusted": outcome.trusted, "checks": checks, "unchecked": outcome.unchecked}, indent=2
+    )
+
+
+def _tell_unreadable(exc: E2ETrustError, *, as_json: bool) -> None:
+    if as_json:
+        told = {"code": exc.code, "reason": exc.reason, "remedy": exc.remedy}
+        print(json.dumps({"trusted": False, "error": told}, indent=2))
+    remedy = f" ({exc.remedy})" if exc.remedy else ""
+    print(f"e2etrust-appraise: {exc}{remedy}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

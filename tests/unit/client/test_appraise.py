@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``e2etrust-appraise`` on captured evidence, and on evidence that somebody altered."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from e2etrust_client.appraise.main import main
+from e2etrust_core.evidence.event_log import parse_event_log, replay
+from tests.vectors import vectors
+
+NONCE = "00112233445566778899aabbccddeeff00112233"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the capture that may be altered."""
+    copied = tmp_path / "evidence"
+    shutil.copytree(vectors("ovmf-plain"), copied)
+    for path in (copied, *copied.iterdir()):
+        path.chmod(0o700)
+    return copied
+
+
+def told(capsys, *arguments: str) -> tuple[int, dict]:
+    code = main([*arguments, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def failed(document: dict) -> set[tuple[str, str, str]]:
+    return {
+        (row["evidence"], row["check"], row["code"])
+        for row in document["checks"]
+        if row["outcome"] != "pass" and row["code"] != "NOT_REACHED"
+    }
+
+
+def altered(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def policy(folder: Path, value: str | None = None) -> Path:
+    log = parse_event_log((folder / "bios_log").read_bytes())
+    good = replay(log, "sha256")
+    lines = [f"    {i}: ['{value or good[i].hex()}']" for i in (0, 7)]
+    path = folder / "policy.yaml"
+    path.write_text("name: p\nhosts: ['*']\npcrs:\n  sha256:\n" + "\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("name", ["ovmf-plain", "ovmf-sm3"])
+def test_captured_evidence_hangs_together(name, capsys):
+    code, document = told(capsys, str(vectors(name)), "--nonce", NONCE)
+    assert (code, failed(document)) == (0, set())
+    assert {"event-log", "ima-list"} <= {row["check"] for row in document["checks"]}
+
+
+def test_what_was_not_asked_is_said(capsys):
+    assert main([str(vectors("ovmf-plain"))]) == 0
+    out = capsys.readouterr().out
+    assert "no policy was given" in out
+    assert "no nonce was given" in out
+    assert "no EK authorities" in out
+
+
+def test_quote_over_another_nonce_is_not_trusted(folder, capsys):
+    code, document = told(capsys, str(folder), "--nonce", "00" * 20)
+    assert code == 1
+    assert ("q_ecc", "quote-nonce", "NONCE_MISMATCH") in failed(document)
+
+
+def test_cve_2023_3674_altered_signature_is_not_trusted(folder, capsys):
+    altered(folder / "q_ecc.sig", 11)
+    code, document = told(capsys, str(folder), "--nonce", NONCE)
+    assert (code, failed(document)) == (1, {("q_ecc", "quote-signature", "SIGNATURE_WRONG")})
+
+
+def test_altered_pcr_value_is_not_trusted(folder, capsys):
+    altered(folder / "q_rsa.pcrs", 0x90)
+    code, document = told(capsys, str(folder), "--nonce", NONCE)
+    assert (code, failed(document)) == (1, {("q_rsa", "quote-digest", "PCR_DIGEST_MISMATCH")})
+
+
+def test_event_appended_to_the_log_is_not_trusted(folder, capsys):
+    log = folder / "bios_log"
+    event = (7).to_bytes(4, "little") + (5).to_bytes(4, "little") + (1).to_bytes(4, "little")
+    event += (0x0B).to_bytes(2, "little") + bytes(32) + bytes(4)
+    log.write_bytes(log.read_bytes() + event)
+    code, document = told(capsys, str(folder), "--nonce", NONCE)
+    assert code == 1
+    assert ("q_ecc", "event-log", "EVENT_LOG_MISMATCH") in failed(document)
+
+
+def test_ima_entry_left_out_is_not_trusted(folder, capsys):
+    home = folder / "ima_bin"
+    data = home.read_bytes()
+    second = data.index((10).to_bytes(4, "little"), 8)
+    home.write_bytes(data[second:])
+    code, document = told(capsys, str(folder), "--nonce", NONCE)
+    assert code == 1
+    assert ("q_final", "ima-list", "IMA_LIST_MISMATCH") in failed(document)
+
+
+def test_policy_that_the_host_meets_and_one_that_it_does_not(folder, capsys):
+    assert told(capsys, str(folder), "--policy", str(policy(folder)))[0] == 0
+    code, document = told(capsys, str(folder), "--policy", str(policy(folder, "00" * 32)))
+    assert code == 1
+    assert ("q_ecc", "pcr-policy", "PCR_MISMATCH") in failed(document)
+
+
+def test_launch_measurement_that_was_not_launched_is_not_trusted(folder, capsys):
+    measurement = folder / "measurement"
+    measurement.write_bytes(b"another machine")
+    code, document = told(capsys, str(folder), "--launch-measurement", str(measurement))
+    assert code == 1
+    assert ("q_ecc", "event-log", "EVENT_LOG_MISMATCH") in failed(document)
+
+
+def test_tpm_identity_needs_the_certificate_of_the_very_ek(capsys):
+    home = vectors("ovmf-plain")
+    authorities = [home.parent / "issuercert.pem", home.parent / "swtpm-localca-rootca-cert.pem"]
+    asked = [word for path in authorities for word in ("--ek-ca", str(path))]
+    code, document = told(capsys, str(home), *asked)
+    rows = {row["evidence"]: row for row in document["checks"] if row["check"] == "tpm-identity"}
+    assert rows["q_rsa"]["outcome"] == "pass"
+    # swtpm's ECC certificate is that of its P-384 EK; these quotes are under the P-256 one.
+    assert (code, rows["q_ecc"]["code"]) == (1, "EK_CERT_OTHER_KEY")
+
+
+@pytest.mark.parametrize("name", ["q_ecc.sig", "q_ecc.pcrs", "bios_log", "ima_bin", "ek_rsa.pub"])
+def test_file_cut_off_is_unreadable_and_named(folder, capsys, name):
+    path = folder / name
+    path.write_bytes(path.read_bytes()[:-3])
+    code, document = told(capsys, str(folder))
+    assert code == 2
+    assert document["trusted"] is False
+    assert document["error"]["code"]
+
+
+@pytest.mark.parametrize("arguments", [("--nonce", "xyz"), ("--policy", "/nowhere/policy.yaml")])
+def test_wrong_arguments_are_unreadable(folder, capsys, arguments):
+    assert main([str(folder), *arguments]) == 2
+    assert capsys.readouterr().err.startswith("e2etrust-appraise: ")
+
+
+def test_folder_without_evidence_is_unreadable(tmp_path, capsys):
+    assert main([str(tmp_path)]) == 2
+    assert "holds no quote" in capsys.readouterr().err
+    assert main([str(tmp_path / "nowhere")]) == 2
+
+
+def test_empty_policy_is_unreadable_and_trusts_nobody(folder, capsys):
+    empty = folder / "empty.yaml"
+    empty.write_text("name: p\nhosts: ['*']\npcrs: {}\n")
+    assert main([str(folder), "--policy", str(empty)]) == 2
