@@ -42,14 +42,24 @@ class LaunchMeasurement:
     def hcrtm_pcr0(self, hash_name: str = "sha256") -> bytes:
         """Return the value PCR 0 starts from in the bank of that hash, before any firmware event.
 
-        TPM 2.0 Library Part 1, 17.10 (H-CRTM): extend of PCR 0 = 0...04 by H(data).
+        See :func:`hcrtm_pcr0`.
         """
+        return hcrtm_pcr0(self.canonical(), hash_name)
 
-        def h(data: bytes) -> bytes:
-            return hashlib.new(hash_name, data).digest()
 
-        digest = h(self.canonical())
-        return h(bytes(len(digest) - 1) + b"\x04" + digest)
+def hcrtm_pcr0(measurement: bytes, hash_name: str) -> bytes:
+    """Return the PCR 0 that an H-CRTM over *measurement* leaves, before any firmware event.
+
+    TPM 2.0 Library Part 1, 17.10 (H-CRTM): extend of PCR 0 = 0...04 by H(data).
+
+    :param hash_name: the bank's hash as :mod:`hashlib` calls it.
+    """
+
+    def h(data: bytes) -> bytes:
+        return hashlib.new(hash_name, data).digest()
+
+    digest = h(measurement)
+    return h(bytes(len(digest) - 1) + b"\x04" + digest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -27,6 +26,7 @@ from e2etrust_core.evidence.quote import (
     check_signer,
     open_quote,
 )
+from e2etrust_core.launch import hcrtm_pcr0
 from e2etrust_core.suites import HASHES
 
 #: PCRs whose whole content firmware and boot loader log (PFP 3.3.4).
@@ -189,12 +189,9 @@ def _check_log(recorded: RecordedQuote, evidence: RecordedEvidence, question: Qu
 
 
 def _seed(measurement: bytes | None, bank: str) -> bytes | None:
-    """PCR 0 before the first event: H-CRTM over the launch measurement (Library Part 1, 17.10)."""
     if measurement is None:
         return None
-    name, size = HASHES[bank].hashlib_name, HASHES[bank].size
-    inner = hashlib.new(name, measurement).digest()
-    return hashlib.new(name, bytes(size - 1) + b"\x04" + inner).digest()
+    return hcrtm_pcr0(measurement, HASHES[bank].hashlib_name)
 
 
 def _check_ima(recorded: RecordedQuote, entries: list[ImaEntry]) -> None:

@@ -32,25 +32,37 @@ def add(session: Session, challenge: Challenge) -> None:
         session.execute(sa.delete(Challenge).where(Challenge.nonce_sha256.in_(surplus)))
 
 
-def use(session: Session, nonce: bytes, host: str, purpose: str, now: datetime) -> Challenge | None:
-    """Return the challenge of *nonce* and use it up; None where it is not good (any more).
+def find(
+    session: Session, nonce: bytes, host: str, purpose: str, now: datetime
+) -> Challenge | None:
+    """Return the open challenge of *nonce*, and leave it open; None where it is not good."""
+    return session.scalars(sa.select(Challenge).where(*_open(nonce, host, purpose, now))).first()
+
+
+def use(session: Session, nonce: bytes, host: str, purpose: str, now: datetime) -> bool:
+    """Use the challenge of *nonce* up; False where it is not good (any more).
 
     One UPDATE decides, so of two workers with the same nonce one gets it.
     """
-    key = digest(nonce)
     taken = session.execute(
         sa.update(Challenge)
-        .where(
-            Challenge.nonce_sha256 == key,
-            Challenge.host == host,
-            Challenge.purpose == purpose,
-            Challenge.used == 0,
-            Challenge.expires_at > now,
-        )
+        .where(*_open(nonce, host, purpose, now))
         .values(used=1)
         .execution_options(synchronize_session=False)
     )
-    return session.get(Challenge, key) if taken.rowcount == 1 else None  # type: ignore[attr-defined]
+    return bool(taken.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def _open(
+    nonce: bytes, host: str, purpose: str, now: datetime
+) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        Challenge.nonce_sha256 == digest(nonce),
+        Challenge.host == host,
+        Challenge.purpose == purpose,
+        Challenge.used == 0,
+        Challenge.expires_at > now,
+    )
 
 
 def forget_expired(session: Session, now: datetime) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One answer to one challenge: use up the nonce, appraise, and note what came out.
+"""One answer to one challenge: appraise it, use up the nonce, and note what came out.
 
 Attestation and launch both stand on this; they differ in what the quote is bound to and in what
 a pass is good for.
@@ -30,10 +30,11 @@ _GONE_AFTER = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A host that answers a challenge of ours in time, for the first time."""
+    """A host that answers a challenge of ours in time; its nonce is not used up yet."""
 
     host: Host
     challenge: Challenge
+    nonce: bytes
     policy: HostPolicy
 
     @property
@@ -42,7 +43,9 @@ class Case:
 
 
 def open_case(around: Surroundings, host: str, nonce: bytes, purpose: str) -> Case:
-    """Use up *nonce* and return what it was drawn for.
+    """Return what *nonce* was drawn for.
+
+    It stays open until :func:`appraise` knows that the answer is the host's own.
 
     A wrong nonce changes nothing of the host: whoever can write to the message bus must not be
     able to take a host down by sending old answers again.
@@ -54,12 +57,10 @@ def open_case(around: Surroundings, host: str, nonce: bytes, purpose: str) -> Ca
     record = around.db.read(lambda s: hosts.find(s, host))
     if record is None:
         raise HostUnknown(f"host {host} is not enrolled")
-    challenge = around.db.write(lambda s: challenges.use(s, nonce, host, purpose, now))
+    challenge = around.db.read(lambda s: challenges.find(s, nonce, host, purpose, now))
     if challenge is None:
-        exc = NonceUnknown("the nonce is unknown, was used before, ran out or is another host's")
-        _note_refused(around, host, exc)
-        raise exc
-    return Case(record, challenge, around.policies.policy_for(host))
+        raise _nonce_unknown(around, host)
+    return Case(record, challenge, nonce, around.policies.policy_for(host))
 
 
 def appraise(
@@ -67,6 +68,10 @@ def appraise(
 ) -> reference.Appraisal:
     """Return the appraisal of evidence that really is of this host and this challenge.
 
+    Only such evidence uses the nonce up: whoever reads nonces on the message bus cannot spend
+    them with evidence of his own before the host has answered.
+
+    :raises NonceUnknown: another answer was faster.
     :raises TrustError: it is not (the code says which check tells so).  That says nothing about
         the host, so nothing about the host changes; without valid evidence its lease runs out.
     """
@@ -79,11 +84,24 @@ def appraise(
         _known_launches(around, case, evidence.domains),
     )
     if found.genuine:
+        _use_nonce(around, case)
         return found
     first = found.verdict.failed[0]
     exc = TrustError(first.reason, code=first.code, remedy=first.remedy)
     _note_refused(around, case.host.name, exc)
     raise exc
+
+
+def _use_nonce(around: Surroundings, case: Case) -> None:
+    host, purpose, now = case.host.name, case.challenge.purpose, around.now()
+    if not around.db.write(lambda s: challenges.use(s, case.nonce, host, purpose, now)):
+        raise _nonce_unknown(around, host)
+
+
+def _nonce_unknown(around: Surroundings, host: str) -> NonceUnknown:
+    exc = NonceUnknown("the nonce is unknown, was used before, ran out or is another host's")
+    _note_refused(around, host, exc)
+    return exc
 
 
 def settle(

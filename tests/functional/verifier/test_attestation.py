@@ -73,6 +73,20 @@ def test_replayed_answer_is_refused_and_the_host_keeps_its_lease(laboratory, hos
     assert "evidence-refused" in kinds(laboratory)
 
 
+def test_forged_answer_does_not_spend_the_nonce_of_the_hosts_own(laboratory, host):
+    answer = host.answer(host.challenge())
+    signature = bytearray(answer.evidence.quote.signature)
+    signature[-1] ^= 1
+    quote = replace(answer.evidence.quote, signature=bytes(signature))
+    forged = replace(answer, evidence=replace(answer.evidence, quote=quote))
+    for _ in range(3):
+        with refused("SIGNATURE_WRONG"):
+            host.send(forged)
+    assert host.send(answer).trusted
+    with refused("NONCE_UNKNOWN"):
+        host.send(answer)
+
+
 def test_cve_2026_6420_no_two_nonces_are_equal(host):
     assert len({host.challenge().nonce for _ in range(20)}) == 20
 
