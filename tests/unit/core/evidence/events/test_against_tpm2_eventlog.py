@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every log at hand decoded as tpm2_eventlog decodes it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from e2etrust_core.evidence.errors import EventLogError
+from e2etrust_core.evidence.event_log import Event, parse_event_log
+from e2etrust_core.evidence.events.coverage import coverage
+from e2etrust_core.evidence.events.images import decode_image_load
+from e2etrust_core.evidence.events.kinds import (
+    EV_SEPARATOR,
+    IMAGE_KINDS,
+    NAMES,
+    VARIABLE_KINDS,
+    name_of_kind,
+)
+from e2etrust_core.evidence.events.variables import decode_signature_lists, decode_variable
+from tests.vectors import ROOT, vectors
+
+NO_PCR = 0xFFFFFFFF
+DATABASES = {"PK", "KEK", "db", "dbx"}
+
+
+@dataclass
+class Told:
+    """One event in the tool's words."""
+
+    pcr: int = -1
+    kind: str = ""
+    digests: dict[str, str] = field(default_factory=dict)
+    words: dict[str, list[str]] = field(default_factory=dict)
+
+
+def told(path: Path) -> list[Told]:
+    done = subprocess.run(["tpm2_eventlog", str(path)], capture_output=True)
+    lines = done.stdout.decode(errors="replace").partition("\npcrs:\n")[0].splitlines()
+    events: list[Told] = []
+    bank = "sha1"
+    for line in lines:
+        found = re.fullmatch(r"[\s-]*(\w+): ?(.*)", line)
+        if found is None:
+            continue
+        word, value = found[1], found[2].strip("'\"")
+        if word == "PCRIndex":
+            events.append(Told())
+            events[-1].pcr = int(value)
+        elif not events:
+            continue
+        elif word == "EventType":
+            events[-1].kind = value
+        elif word == "AlgorithmId":
+            bank = value
+        elif word == "Digest":
+            events[-1].digests[bank] = value
+        else:
+            events[-1].words.setdefault(word, []).append(value)
+    # The Spec ID event is not among ours.
+    return [one for one in events if "Signature" not in one.words or "SpecID" not in one.words]
+
+
+def logs() -> list[Path]:
+    found = [*ROOT.glob("public/eventlogs/*/*"), *ROOT.glob("ovmf-*/bios_log")]
+    named = sorted(p for p in found if p.suffix in ("", ".bin", ".log"))
+    return [path for path in named if path.name != "specid-vendordata.bin"]
+
+
+def names(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+@pytest.fixture(params=logs(), ids=names)
+def pairs(request) -> list[tuple[Event, Told]]:
+    if shutil.which("tpm2_eventlog") is None:
+        pytest.skip("tpm2_eventlog (tpm2-tools) is not installed")
+    ours = parse_event_log(request.param.read_bytes()).events
+    theirs = told(request.param)
+    if len(theirs) != len(ours):
+        # The tool gives up at an informative event of no PCR, which real firmware writes last.
+        assert [event.pcr for event in ours[len(theirs) :]] == [NO_PCR]
+    return list(zip(ours, theirs, strict=False))
+
+
+def test_logs_are_here():
+    vectors("public/eventlogs")
+    assert len(logs()) >= 20
+
+
+def test_types_pcrs_and_digests_are_as_the_tool_says(pairs):
+    for event, one in pairs:
+        assert event.pcr == one.pcr
+        if event.kind in NAMES and not one.kind.startswith("Unknown"):
+            assert name_of_kind(event.kind) == one.kind
+        for bank, digest in event.digests.items():
+            if bank in one.digests:
+                assert digest.hex() == one.digests[bank]
+
+
+def test_variables_are_named_and_sized_as_the_tool_says(pairs):
+    for event, one in pairs:
+        if event.kind in VARIABLE_KINDS and "UnicodeName" in one.words:
+            variable = decode_variable(event.data)
+            assert variable.name == one.words["UnicodeName"][0]
+            assert str(variable.vendor) == one.words["VariableName"][0]
+            assert len(variable.data) == int(one.words["VariableDataLength"][0])
+
+
+def test_signature_lists_have_the_owners_that_the_tool_says(pairs):
+    for event, one in pairs:
+        if event.kind in VARIABLE_KINDS and "SignatureOwner" in one.words:
+            variable = decode_variable(event.data)
+            if variable.name in DATABASES:
+                owners = [str(s.owner) for s in decode_signature_lists(variable.data)]
+                assert owners == one.words["SignatureOwner"]
+
+
+def test_loaded_images_lie_where_the_tool_says(pairs):
+    for event, one in pairs:
+        if event.kind in IMAGE_KINDS and "ImageLengthInMemory" in one.words:
+            image = decode_image_load(event.data)
+            assert image.length == int(one.words["ImageLengthInMemory"][0])
+            assert image.address == int(one.words["ImageLocationInMemory"][0], 16)
+
+
+def test_every_separator_and_secure_boot_state_is_covered_by_its_digest(pairs):
+    for event, _ in pairs:
+        told_name = ""
+        if event.kind in VARIABLE_KINDS:
+            try:
+                told_name = decode_variable(event.data).name
+            except EventLogError:
+                continue
+        if event.kind == EV_SEPARATOR or told_name == "SecureBoot":
+            for bank in event.digests:
+                assert coverage(event, bank) != "nothing"
