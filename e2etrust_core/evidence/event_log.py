@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from e2etrust_core.crypto import digest_of
 from e2etrust_core.evidence.errors import EventLogBankAbsent, EventLogError
+from e2etrust_core.evidence.little_endian import LittleEndianReader
 from e2etrust_core.evidence.model import MAX_EVENT_LOG
 from e2etrust_core.suites import HASH_BY_ID, HASHES
 
@@ -62,7 +63,7 @@ def parse_event_log(data: bytes) -> EventLog:
         raise EventLogError("the event log is empty")
     if len(data) > MAX_EVENT_LOG:
         raise EventLogError(f"event log of {len(data)} bytes, at most {MAX_EVENT_LOG} are read")
-    cursor = _Cursor(data)
+    cursor = LittleEndianReader(data, "event log", EventLogError)
     first = _sha1_event(cursor)
     if first.kind == EV_NO_ACTION and first.data.startswith(_SPEC_ID_03):
         sizes = _spec_id_algorithms(first.data)
@@ -99,31 +100,9 @@ def replay(log: EventLog, bank: str, seed_pcr0: bytes | None = None) -> dict[int
     return pcrs
 
 
-class _Cursor:
-    """Little-endian reading from *data*, every size checked first."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.at = 0
-
-    @property
-    def left(self) -> int:
-        return len(self._data) - self.at
-
-    def take(self, size: int) -> bytes:
-        if size > self.left:
-            raise EventLogError(
-                f"event log cut off at byte {self.at}: {size} bytes are due, {self.left} are left"
-            )
-        taken = self._data[self.at : self.at + size]
-        self.at += size
-        return taken
-
-    def uint(self, size: int) -> int:
-        return int.from_bytes(self.take(size), "little")
-
-
-def _all_events(cursor: _Cursor, sizes: dict[int, int] | None, events: list[Event]) -> list[Event]:
+def _all_events(
+    cursor: LittleEndianReader, sizes: dict[int, int] | None, events: list[Event]
+) -> list[Event]:
     while cursor.left:
         if len(events) >= MAX_EVENTS:
             raise EventLogError(f"event log of more than {MAX_EVENTS} events")
@@ -131,14 +110,14 @@ def _all_events(cursor: _Cursor, sizes: dict[int, int] | None, events: list[Even
     return events
 
 
-def _sha1_event(cursor: _Cursor) -> Event:
+def _sha1_event(cursor: LittleEndianReader) -> Event:
     """TCG_PCClientPCREvent (PFP 10.2.1)."""
     pcr, kind = cursor.uint(4), cursor.uint(4)
     digest = cursor.take(20)
     return _event(cursor, pcr, kind, {"sha1": digest})
 
 
-def _agile_event(cursor: _Cursor, sizes: dict[int, int]) -> Event:
+def _agile_event(cursor: LittleEndianReader, sizes: dict[int, int]) -> Event:
     """TCG_PCR_EVENT2 (PFP 10.2.2): one digest of every algorithm of the Spec ID event.
 
     Real firmware leaves some out; none may come twice or be of another algorithm.
@@ -156,7 +135,7 @@ def _agile_event(cursor: _Cursor, sizes: dict[int, int]) -> Event:
     return _event(cursor, pcr, kind, known)
 
 
-def _event(cursor: _Cursor, pcr: int, kind: int, digests: dict[str, bytes]) -> Event:
+def _event(cursor: LittleEndianReader, pcr: int, kind: int, digests: dict[str, bytes]) -> Event:
     # Informative events may name no PCR at all; every other one extends the PCR it names.
     if pcr >= _PCRS and kind != EV_NO_ACTION:
         raise EventLogError(f"event before byte {cursor.at}: there is no PCR {pcr}")
@@ -165,7 +144,7 @@ def _event(cursor: _Cursor, pcr: int, kind: int, digests: dict[str, bytes]) -> E
 
 def _spec_id_algorithms(data: bytes) -> dict[int, int]:
     """Return algorithm -> digest size out of TCG_EfiSpecIdEvent (PFP 10.4.5.1)."""
-    cursor = _Cursor(data)
+    cursor = LittleEndianReader(data, "event log", EventLogError)
     cursor.take(len(_SPEC_ID_03))
     cursor.uint(4)  # platformClass
     minor, major = cursor.uint(1), cursor.uint(1)

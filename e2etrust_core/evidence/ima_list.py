@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from e2etrust_core.crypto import digest_of
 from e2etrust_core.evidence.errors import ImaListError
+from e2etrust_core.evidence.little_endian import LittleEndianReader
 from e2etrust_core.suites import HASHES
 
 MAX_IMA_LIST = 64 * 1024 * 1024
@@ -52,9 +53,9 @@ class ImaEntry:
         """
         if self.template == _LEGACY:
             return [self.hashed[:_LEGACY_DIGEST], self.hashed[_LEGACY_DIGEST:].rstrip(b"\0")]
-        cursor, found = _Cursor(self.hashed), []
+        cursor, found = _reader(self.hashed), []
         while cursor.left:
-            found.append(cursor.take(cursor.uint()))
+            found.append(cursor.take(cursor.uint(4)))
         return found
 
 
@@ -69,7 +70,7 @@ def parse_ima_list(data: bytes) -> list[ImaEntry]:
     if not data:
         return []
     size = _digest_size(data)
-    cursor = _Cursor(data)
+    cursor = _reader(data)
     entries: list[ImaEntry] = []
     while cursor.left:
         if len(entries) >= MAX_ENTRIES:
@@ -118,32 +119,15 @@ def _extended(entry: ImaEntry, bank: str, padded: bool) -> bytes:
     return digest_of(hashing.hashlib_name, entry.hashed)
 
 
-class _Cursor:
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.at = 0
-
-    @property
-    def left(self) -> int:
-        return len(self._data) - self.at
-
-    def take(self, size: int) -> bytes:
-        if size > self.left:
-            raise ImaListError(
-                f"IMA list cut off at byte {self.at}: {size} bytes are due, {self.left} are left"
-            )
-        self.at += size
-        return self._data[self.at - size : self.at]
-
-    def uint(self) -> int:
-        return int.from_bytes(self.take(4), "little")
+def _reader(data: bytes) -> LittleEndianReader:
+    return LittleEndianReader(data, "IMA list", ImaListError)
 
 
 def _digest_size(data: bytes) -> int:
     """Which digest size makes a first entry whose digest is that of its data, or a violation?"""
     for size in _TEMPLATE_HASHES:
         try:
-            _entry(_Cursor(data), size, 1)
+            _entry(_reader(data), size, 1)
         except ImaListError:
             continue
         return size
@@ -152,11 +136,11 @@ def _digest_size(data: bytes) -> int:
     )
 
 
-def _entry(cursor: _Cursor, size: int, number: int) -> ImaEntry:
-    pcr, digest = cursor.uint(), cursor.take(size)
+def _entry(cursor: LittleEndianReader, size: int, number: int) -> ImaEntry:
+    pcr, digest = cursor.uint(4), cursor.take(size)
     if pcr >= 24:
         raise ImaListError(f"IMA entry {number}: there is no PCR {pcr}")
-    name_size = cursor.uint()
+    name_size = cursor.uint(4)
     if not 1 <= name_size <= _MAX_NAME:
         raise ImaListError(f"IMA entry {number}: a template name of {name_size} bytes")
     name = cursor.take(name_size)
@@ -172,8 +156,8 @@ def _entry(cursor: _Cursor, size: int, number: int) -> ImaEntry:
     return entry
 
 
-def _data(cursor: _Cursor, number: int) -> bytes:
-    size = cursor.uint()
+def _data(cursor: LittleEndianReader, number: int) -> bytes:
+    size = cursor.uint(4)
     if size > _MAX_DATA:
         raise ImaListError(
             f"IMA entry {number}: {size} bytes of data, at most {_MAX_DATA} are read"
@@ -181,8 +165,8 @@ def _data(cursor: _Cursor, number: int) -> bytes:
     return cursor.take(size)
 
 
-def _legacy_data(cursor: _Cursor, number: int) -> bytes:
-    digest, size = cursor.take(_LEGACY_DIGEST), cursor.uint()
+def _legacy_data(cursor: LittleEndianReader, number: int) -> bytes:
+    digest, size = cursor.take(_LEGACY_DIGEST), cursor.uint(4)
     if size >= _LEGACY_NAME:
         raise ImaListError(f"IMA entry {number}: a name of {size} bytes in template ima")
     return digest + cursor.take(size).ljust(_LEGACY_NAME, b"\0")

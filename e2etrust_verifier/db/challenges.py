@@ -36,28 +36,28 @@ def find(
     session: Session, nonce: bytes, host: str, purpose: str, now: datetime
 ) -> Challenge | None:
     """Return the open challenge of *nonce*, and leave it open; None where it is not good."""
-    return session.scalars(sa.select(Challenge).where(*_open(nonce, host, purpose, now))).first()
+    return session.scalars(
+        sa.select(Challenge).where(*_open(digest(nonce), host, purpose, now))
+    ).first()
 
 
-def use(session: Session, nonce: bytes, host: str, purpose: str, now: datetime) -> bool:
-    """Use the challenge of *nonce* up; False where it is not good (any more).
+def use(session: Session, challenge: Challenge, now: datetime) -> bool:
+    """Use an open *challenge* up; False where it is not good (any more).
 
     One UPDATE decides, so of two workers with the same nonce one gets it.
     """
     taken = session.execute(
         sa.update(Challenge)
-        .where(*_open(nonce, host, purpose, now))
+        .where(*_open(challenge.nonce_sha256, challenge.host, challenge.purpose, now))
         .values(used=1)
         .execution_options(synchronize_session=False)
     )
     return bool(taken.rowcount == 1)  # type: ignore[attr-defined]
 
 
-def _open(
-    nonce: bytes, host: str, purpose: str, now: datetime
-) -> tuple[sa.ColumnElement[bool], ...]:
+def _open(key: str, host: str, purpose: str, now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
     return (
-        Challenge.nonce_sha256 == digest(nonce),
+        Challenge.nonce_sha256 == key,
         Challenge.host == host,
         Challenge.purpose == purpose,
         Challenge.used == 0,

@@ -34,7 +34,6 @@ class Case:
 
     host: Host
     challenge: Challenge
-    nonce: bytes
     policy: HostPolicy
 
     @property
@@ -60,7 +59,7 @@ def open_case(around: Surroundings, host: str, nonce: bytes, purpose: str) -> Ca
     challenge = around.db.read(lambda s: challenges.find(s, nonce, host, purpose, now))
     if challenge is None:
         raise _nonce_unknown(around, host)
-    return Case(record, challenge, nonce, around.policies.policy_for(host))
+    return Case(record, challenge, around.policies.policy_for(host))
 
 
 def appraise(
@@ -93,9 +92,9 @@ def appraise(
 
 
 def _use_nonce(around: Surroundings, case: Case) -> None:
-    host, purpose, now = case.host.name, case.challenge.purpose, around.now()
-    if not around.db.write(lambda s: challenges.use(s, case.nonce, host, purpose, now)):
-        raise _nonce_unknown(around, host)
+    now = around.now()
+    if not around.db.write(lambda s: challenges.use(s, case.challenge, now)):
+        raise _nonce_unknown(around, case.host.name)
 
 
 def _nonce_unknown(around: Surroundings, host: str) -> NonceUnknown:

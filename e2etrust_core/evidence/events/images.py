@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from e2etrust_core.evidence.errors import EventLogError
-from e2etrust_core.evidence.events.reader import EventReader
+from e2etrust_core.evidence.little_endian import LittleEndianReader
 
 _END = 0x7F
 _MEDIA, _FILE_PATH = 0x04, 0x04
@@ -40,7 +40,7 @@ def decode_image_load(data: bytes) -> ImageLoad:
 
     :raises EventLogError: a device path that does not fit.
     """
-    reader = EventReader(data, "image load event")
+    reader = LittleEndianReader(data, "image load event", EventLogError)
     address, length, link_time = reader.uint(8), reader.uint(8), reader.uint(8)
     path = reader.take(reader.uint(8))
     return ImageLoad(address, length, link_time, path, files_of(path), reader.rest())
@@ -51,7 +51,7 @@ def files_of(device_path: bytes) -> tuple[str, ...]:
 
     :raises EventLogError: a node whose size does not fit.
     """
-    reader = EventReader(device_path, "device path")
+    reader = LittleEndianReader(device_path, "device path", EventLogError)
     files: list[str] = []
     nodes = 0
     while reader.left:
@@ -63,5 +63,5 @@ def files_of(device_path: bytes) -> tuple[str, ...]:
         if kind == _END:
             continue
         if (kind, sub_kind) == (_MEDIA, _FILE_PATH):
-            files.append(EventReader(body, "device path").text16_closed())
+            files.append(LittleEndianReader(body, "device path", EventLogError).text16_closed())
     return tuple(files)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from e2etrust_core.evidence.errors import EventLogError
-from e2etrust_core.evidence.events.reader import EventReader
+from e2etrust_core.evidence.little_endian import LittleEndianReader
 
 EFI_GLOBAL = UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
 IMAGE_SECURITY_DATABASE = UUID("d719b2cb-3d3a-4596-a3bc-dad00e67656f")
@@ -53,7 +53,7 @@ def decode_variable(data: bytes) -> EfiVariable:
 
     :raises EventLogError: sizes that do not fit, or a name that is none.
     """
-    reader = EventReader(data, "EFI variable")
+    reader = LittleEndianReader(data, "EFI variable", EventLogError)
     vendor = reader.guid()
     characters, size = reader.uint(8), reader.uint(8)
     if characters > _MAX_NAME:
@@ -68,14 +68,14 @@ def decode_signature_lists(data: bytes) -> list[EfiSignature]:
 
     :raises EventLogError: a list, header or entry whose size does not fit.
     """
-    reader = EventReader(data, "signature list")
+    reader = LittleEndianReader(data, "signature list", EventLogError)
     found: list[EfiSignature] = []
     while reader.left:
         kind = reader.guid()
         size, header, each = reader.uint(4), reader.uint(4), reader.uint(4)
         if size < _LIST_HEADER:
             raise EventLogError(f"signature list of {size} bytes, its own header has 28")
-        body = EventReader(reader.take(size - _LIST_HEADER), "signature list")
+        body = LittleEndianReader(reader.take(size - _LIST_HEADER), "signature list", EventLogError)
         body.take(header)
         if each <= _OWNER or body.left % each or body.left == 0:
             raise EventLogError(f"signature list: {body.left} bytes are no entries of {each}")

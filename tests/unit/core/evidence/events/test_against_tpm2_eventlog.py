@@ -63,7 +63,7 @@ def told(path: Path) -> list[Told]:
         else:
             events[-1].words.setdefault(word, []).append(value)
     # The Spec ID event is not among ours.
-    return [one for one in events if "Signature" not in one.words or "SpecID" not in one.words]
+    return [one for one in events if "SpecID" not in one.words]
 
 
 def logs() -> list[Path]:
