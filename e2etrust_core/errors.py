@@ -10,14 +10,23 @@ class E2ETrustError(Exception):
     :param reason: one sentence for people; holds no secret and no expected value.
     :param code: short upper-case word that stays the same across releases.
     :param remedy: what the reader can do next, or an empty string.
+    :param where: the place in a host's evidence that it is about, or an empty string.
     """
 
     code = "E2ETRUST_ERROR"
     remedy = ""
 
-    def __init__(self, reason: str, *, code: str | None = None, remedy: str | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        code: str | None = None,
+        remedy: str | None = None,
+        where: str = "",
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.where = where
         if code is not None:
             self.code = code
         if remedy is not None:

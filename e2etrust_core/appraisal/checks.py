@@ -31,7 +31,9 @@ class Rows:
         try:
             value = body()
         except E2ETrustError as exc:
-            self.checks.append(CheckResult(check, "fail", exc.reason, exc.code, exc.remedy))
+            self.checks.append(
+                CheckResult(check, "fail", exc.reason, exc.code, exc.remedy, exc.where)
+            )
             return None
         self.checks.append(CheckResult(check, "pass", held))
         return value

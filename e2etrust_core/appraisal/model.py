@@ -42,7 +42,9 @@ class CheckResult:
     """One check: its name, its outcome, why, and what to do.
 
     ``reason`` and ``remedy`` are written for the operator and carry no expected value.
-    ``code`` is the short word a refusal begins with.
+    ``code`` is the short word a refusal begins with.  ``where`` is the place in the evidence
+    that it is about, such as ``event 12 (PCR 7, EV_SEPARATOR)`` or ``ima 4711``; empty where the
+    evidence as a whole is meant.
     """
 
     check: str
@@ -50,6 +52,7 @@ class CheckResult:
     reason: str
     code: str = ""
     remedy: str = ""
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)

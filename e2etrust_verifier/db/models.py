@@ -146,6 +146,7 @@ class Check(Base):
     code: Mapped[str] = mapped_column(WORD)
     reason: Mapped[str] = mapped_column(sa.Text)
     remedy: Mapped[str] = mapped_column(sa.Text)
+    location: Mapped[str] = mapped_column(NAME, server_default="")
 
 
 class Lease(Base):

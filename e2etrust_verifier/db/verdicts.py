@@ -31,6 +31,7 @@ def add(
             code=c.code,
             reason=c.reason,
             remedy=c.remedy,
+            location=c.where,
         )
         for n, c in enumerate(checks)
     ]
@@ -49,7 +50,7 @@ def results(verdict: Verdict | None) -> list[CheckResult]:
     if verdict is None:
         return []
     return [
-        CheckResult(c.name, cast(Outcome, c.outcome), c.reason, c.code, c.remedy)
+        CheckResult(c.name, cast(Outcome, c.outcome), c.reason, c.code, c.remedy, c.location)
         for c in verdict.checks
     ]
 
