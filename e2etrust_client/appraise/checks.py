@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 
 from e2etrust_client.appraise.folder import RecordedEvidence, RecordedQuote
+from e2etrust_core.appraisal.appraise import add_event_policy_row
 from e2etrust_core.appraisal.checks import Rows
 from e2etrust_core.appraisal.errors import EventLogAbsent, EventLogMismatch
 from e2etrust_core.appraisal.model import CheckResult, HostPolicy
@@ -114,8 +115,7 @@ def _quote_rows(
         rows.run("ima-list", held, lambda: _check_ima(recorded, entries))
     policy = question.policy
     if policy is not None:
-        held = f"every PCR is as policy {policy.name} accepts"
-        rows.run("pcr-policy", held, lambda: _check_policy(policy, recorded, evidence))
+        _policy_rows(rows, policy, recorded, evidence)
 
 
 def _selection(recorded: RecordedQuote, policy: HostPolicy | None) -> PcrSelection:
@@ -174,6 +174,16 @@ def _check_log(recorded: RecordedQuote, evidence: RecordedEvidence, question: Qu
     asked = {event.pcr for event in log.events if event.kind != EV_NO_ACTION} | {*_FIRMWARE_PCRS}
     asked -= {IMA_PCR}
     wrong: list[str] = []
+    rules = question.policy.events if question.policy is not None else None
+    if rules is not None:
+        quoted = recorded.quote.pcrs.get(rules.bank, {})
+        seed = _seed(question.launch_measurement, rules.bank)
+        wrong = replay_differences(log, {rules.bank: quoted}, rules.pcrs, seed)
+        if wrong:
+            raise EventLogMismatch(
+                f"the event log does not come to the quoted PCR {', '.join(wrong)}"
+            )
+    wrong = []
     compared = 0
     for bank, values in recorded.quote.pcrs.items():
         if bank not in log.banks:
@@ -207,10 +217,24 @@ def _check_ima(recorded: RecordedQuote, entries: list[ImaEntry]) -> None:
         raise ImaListMismatch("the PCR banks stand at different entries of the list")
 
 
-def _check_policy(policy: HostPolicy, recorded: RecordedQuote, evidence: RecordedEvidence) -> None:
-    if policy.event_log_pcrs and evidence.event_log is None:
-        raise EventLogAbsent(f"policy {policy.name} asks for an event log and there is none")
-    check_policy(policy, recorded.quote.pcrs)
+def _policy_rows(
+    rows: Rows, policy: HostPolicy, recorded: RecordedQuote, evidence: RecordedEvidence
+) -> None:
+    if policy.wants_event_log and evidence.event_log is None:
+        absent = EventLogAbsent(f"policy {policy.name} asks for an event log and there is none")
+        rows.run("event-log", "", lambda: _refuse(absent))
+    if (rules := policy.events) is not None:
+        hangs_together = rows.all_passed
+        add_event_policy_row(
+            rows, rules, evidence.event_log if hangs_together else None, policy.name
+        )
+    if policy.pcrs or policy.events is None:
+        held = f"every PCR is as policy {policy.name} accepts"
+        rows.run("pcr-policy", held, lambda: check_policy(policy, recorded.quote.pcrs))
+
+
+def _refuse(why: EventLogAbsent) -> None:
+    raise why
 
 
 def _unchecked(evidence: RecordedEvidence, question: Question) -> list[str]:

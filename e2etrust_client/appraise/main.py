@@ -98,6 +98,7 @@ def _as_text(outcome: Outcome) -> str:
     for row in outcome.rows:
         result = row.result
         code = f"{result.code}: " if result.code else ""
+        code += f"{result.where}: " if result.where else ""
         lines.append(
             f"{result.outcome:4}  {row.where:12}  {result.check:16}  {code}{result.reason}"
         )
@@ -122,6 +123,7 @@ def _as_json(outcome: Outcome) -> str:
             "reason": row.result.reason,
             "code": row.result.code,
             "remedy": row.result.remedy,
+            "where": row.result.where,
         }
         for row in outcome.rows
     ]

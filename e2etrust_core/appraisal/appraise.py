@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from e2etrust_core.appraisal.checks import Rows
 from e2etrust_core.appraisal.errors import (
@@ -13,16 +14,19 @@ from e2etrust_core.appraisal.errors import (
     PolicyEmpty,
     UnrecordedDomain,
 )
+from e2etrust_core.appraisal.event_checks import check_events
+from e2etrust_core.appraisal.event_rules import EventRules
 from e2etrust_core.appraisal.model import HostPolicy, Verdict
 from e2etrust_core.appraisal.pcr_checks import check_policy, replay_differences
 from e2etrust_core.appraisal.quote_rows import GENUINE, add_quote_rows
 from e2etrust_core.appraisal.reference import Appraisal, ClockSeen, HostReference
-from e2etrust_core.evidence.event_log import parse_event_log
+from e2etrust_core.evidence.event_log import EventLog, parse_event_log
 from e2etrust_core.evidence.model import HostEvidence, PcrSelection, RunningDomain
 from e2etrust_core.evidence.quote import QuoteFacts
 
 CLOCK = "clock"
 EVENT_LOG = "event-log"
+EVENT_POLICY = "event-policy"
 PCR_POLICY = "pcr-policy"
 RUNNING_DOMAINS = "running-domains"
 
@@ -59,11 +63,11 @@ def appraise_host(
         return Appraisal(Verdict(rows.checks), None, genuine)
     good = facts
     rows.run(CLOCK, "the TPM's clock went on", lambda: check_clock(reference.last_clock, good))
-    if policy.event_log_pcrs:
-        held = "the event log comes to the quoted values"
-        rows.run(EVENT_LOG, held, lambda: check_event_log(policy, evidence, good))
-    held = f"every PCR is as policy {policy.name} accepts"
-    rows.run(PCR_POLICY, held, lambda: check_policy(policy, good.pcrs))
+    if policy.wants_event_log:
+        _add_event_rows(rows, policy, evidence, good)
+    if _names_values(policy):
+        held = f"every PCR is as policy {policy.name} accepts"
+        rows.run(PCR_POLICY, held, lambda: check_policy(policy, good.pcrs))
     held = "every running server that demands trust was launched with it"
     rows.run(RUNNING_DOMAINS, held, lambda: check_domains(evidence.domains, known_launches))
     return Appraisal(Verdict(rows.checks), facts, genuine)
@@ -88,18 +92,58 @@ def check_clock(last: ClockSeen | None, facts: QuoteFacts) -> None:
         raise ClockWentBack("the TPM's clock went back without a reset")
 
 
-def check_event_log(policy: HostPolicy, evidence: HostEvidence, facts: QuoteFacts) -> None:
-    """:raises EventLogAbsent, EventLogError, EventLogMismatch: no log, none that can be read,
-    or none that comes to the quoted values."""
-    if not policy.pcrs:
+def check_event_log(policy: HostPolicy, evidence: HostEvidence, facts: QuoteFacts) -> EventLog:
+    """Return the log; what stands in it is under the quote by way of its digests.
+
+    :raises EventLogAbsent, EventLogError, EventLogMismatch: no log, none that can be read, or
+        none that comes to the quoted values.
+    """
+    replayed = replayed_pcrs(policy)
+    if not replayed:
         raise PolicyEmpty(f"policy {policy.name} names no PCR bank to hold the event log against")
     if evidence.event_log is None:
         raise EventLogAbsent(f"policy {policy.name} asks for an event log and none was sent")
     log = parse_event_log(evidence.event_log)
-    banks = {bank: facts.pcrs.get(bank, {}) for bank in policy.pcrs}
-    wrong = replay_differences(log, banks, policy.event_log_pcrs)
+    wrong: list[str] = []
+    for bank, indexes in replayed.items():
+        wrong += replay_differences(log, {bank: facts.pcrs.get(bank, {})}, indexes)
     if wrong:
         raise EventLogMismatch(f"the event log does not come to the quoted PCR {', '.join(wrong)}")
+    return log
+
+
+def replayed_pcrs(policy: HostPolicy) -> PcrSelection:
+    """Return the PCRs that an event log must come to for *policy*."""
+    wanted = {bank: set(policy.event_log_pcrs) for bank in policy.pcrs if policy.event_log_pcrs}
+    if (events := policy.events) is not None:
+        wanted.setdefault(events.bank, set(policy.event_log_pcrs)).update(events.pcrs)
+    return {bank: sorted(indexes) for bank, indexes in wanted.items()}
+
+
+def _add_event_rows(
+    rows: Rows, policy: HostPolicy, evidence: HostEvidence, facts: QuoteFacts
+) -> None:
+    held = "the event log comes to the quoted values"
+    log = rows.run(EVENT_LOG, held, lambda: check_event_log(policy, evidence, facts))
+    if policy.events is not None:
+        add_event_policy_row(rows, policy.events, log, policy.name)
+
+
+def add_event_policy_row(rows: Rows, rules: EventRules, log: EventLog | None, policy: str) -> None:
+    """Add the row of *rules*; *log* is None where its replay was no success."""
+    if log is None:
+        rows.not_reached(EVENT_POLICY, EVENT_LOG)
+        return
+    held = f"every event is one that policy {policy} accepts"
+    found = rows.run(EVENT_POLICY, held, lambda: check_events(rules, log, policy))
+    if found is not None and found.unseen:
+        told = f"{held}; {found.unseen} of {found.accepted} without a look, as it says"
+        rows.checks[-1] = replace(rows.checks[-1], reason=told)
+
+
+def _names_values(policy: HostPolicy) -> bool:
+    # A policy of nothing at all keeps the row, and fails it.
+    return bool(policy.pcrs) or policy.events is None
 
 
 def check_domains(domains: list[RunningDomain], known_launches: Collection[str]) -> None:
@@ -120,6 +164,12 @@ def _plain(text: str) -> str:
 
 def _add_unreached(rows: Rows, policy: HostPolicy) -> None:
     after = rows.first_failed
-    names = [CLOCK, *([EVENT_LOG] if policy.event_log_pcrs else []), PCR_POLICY, RUNNING_DOMAINS]
-    for name in names:
+    asked = [
+        (CLOCK, True),
+        (EVENT_LOG, policy.wants_event_log),
+        (EVENT_POLICY, policy.events is not None),
+        (PCR_POLICY, _names_values(policy)),
+        (RUNNING_DOMAINS, True),
+    ]
+    for name in [name for name, due in asked if due]:
         rows.not_reached(name, after)

@@ -75,3 +75,38 @@ class LaunchNotMeasured(AppraisalError):
 class GuestLogMismatch(AppraisalError):
     code = "GUEST_LOG_MISMATCH"
     remedy = "the guest's event log was altered or is of another boot: stop and start the server"
+
+
+class EventRefused(AppraisalError):
+    """A measured variable or signature database says what the policy does not accept."""
+
+    code = "EVENT_REFUSED"
+    remedy = "correct the host's firmware settings, or let the policy accept what they are"
+
+
+class EventUnknown(AppraisalError):
+    """An event was measured that no rule of the policy accepts."""
+
+    code = "EVENT_UNKNOWN"
+    remedy = "find out what the host ran or read there; if it is good, add a rule for it"
+
+
+class EventRepeated(AppraisalError):
+    """An event that a rule accepts was measured more often than the rule allows."""
+
+    code = "EVENT_REPEATED"
+    remedy = "what should be measured once was measured again: find out by what; reboot the host"
+
+
+class EventNotCovered(AppraisalError):
+    """The log says of an event what a rule accepts, and the event's digest does not bear it out."""
+
+    code = "EVENT_NOT_COVERED"
+    remedy = "the log's words may be made up: accept that event by its digest if you know it"
+
+
+class EventMissing(AppraisalError):
+    """A rule of the policy asks for an event that was not measured."""
+
+    code = "EVENT_MISSING"
+    remedy = "see whether the host booted by another path than the policy was written for"

@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from e2etrust_core.appraisal.event_rules import EventRules
+
 Outcome = Literal["pass", "fail"]
 Recovery = Literal["operator", "automatic"]
 
@@ -17,7 +19,8 @@ class HostPolicy:
     ``pcrs``: bank -> PCR index -> accepted values; ``event_log_pcrs``: the PCRs whose value must
     also come out of replaying the host's TCG event log; ``lease_seconds``: how long a pass
     holds; ``recovery``: whether a host that failed comes back by a later pass (``automatic``) or
-    only when an operator approves it (``operator``).
+    only when an operator approves it (``operator``); ``events``: what the event log may and must
+    hold (:mod:`.policy_events`), in place of PCR values or besides them.
 
     As YAML (one file a policy)::
 
@@ -35,6 +38,11 @@ class HostPolicy:
     event_log_pcrs: list[int] = field(default_factory=list)
     lease_seconds: int = 60
     recovery: Recovery = "operator"
+    events: EventRules | None = None
+
+    @property
+    def wants_event_log(self) -> bool:
+        return bool(self.event_log_pcrs) or self.events is not None
 
 
 @dataclass(frozen=True, slots=True)

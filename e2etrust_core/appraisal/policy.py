@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from e2etrust_core.appraisal.model import HostPolicy, Recovery
+from e2etrust_core.appraisal.policy_events import parse_events
 from e2etrust_core.errors import PolicyError
 from e2etrust_core.evidence.model import PcrSelection
 from e2etrust_core.suites import HASHES
@@ -16,7 +17,7 @@ from e2etrust_core.suites import HASHES
 _MAX_TEXT = 1024 * 1024
 _MAX_LEASE = 3600
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_FIELDS = {"name", "hosts", "pcrs", "event_log_pcrs", "lease_seconds", "recovery"}
+_FIELDS = {"name", "hosts", "pcrs", "event_log_pcrs", "lease_seconds", "recovery", "events"}
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -58,23 +59,28 @@ def parse_policy(text: str) -> HostPolicy:
     unknown = sorted(str(key) for key in document if key not in _FIELDS)
     if unknown:
         raise PolicyError(f"unknown field {unknown[0]!r}")
+    events = None if "events" not in document else parse_events(document["events"])
+    # Events say more than the value they come to: a policy that has rules for them needs no values.
+    values = {} if events is not None and "pcrs" not in document else _pcrs(document.get("pcrs"))
     return HostPolicy(
         name=_name(document.get("name")),
         hosts=_hosts(document.get("hosts")),
-        pcrs=_pcrs(document.get("pcrs")),
+        pcrs=values,
         event_log_pcrs=_indexes(document.get("event_log_pcrs", [])),
         lease_seconds=_lease(document.get("lease_seconds", 60)),
         recovery=_recovery(document.get("recovery", "operator")),
+        events=events,
     )
 
 
 def selection_of(policy: HostPolicy) -> PcrSelection:
     """Return the PCRs to ask a host for; empty for a policy that names none."""
-    return {
-        bank: sorted({*indexes, *policy.event_log_pcrs})
-        for bank, indexes in policy.pcrs.items()
-        if indexes
+    wanted = {
+        bank: {*indexes, *policy.event_log_pcrs} for bank, indexes in policy.pcrs.items() if indexes
     }
+    if (events := policy.events) is not None:
+        wanted.setdefault(events.bank, set(policy.event_log_pcrs)).update(events.pcrs)
+    return {bank: sorted(indexes) for bank, indexes in wanted.items()}
 
 
 def _name(value: object) -> str:

@@ -44,7 +44,7 @@ def challenge(around: Surroundings, request: ChallengeRequest) -> ChallengeMessa
 
     lease = around.db.write(work)
     lifetime = around.settings.nonce_lifetime
-    return ChallengeMessage(nonce, lifetime, selection, bool(policy.event_log_pcrs), lease)
+    return ChallengeMessage(nonce, lifetime, selection, policy.wants_event_log, lease)
 
 
 def _drawn(

@@ -8,6 +8,7 @@ Guide, appendix F (event types of DRTM, PCR 17 and 18).
 from __future__ import annotations
 
 EV_SEPARATOR = 0x00000004
+EV_IPL = 0x0000000D
 EV_EFI_VARIABLE_DRIVER_CONFIG = 0x80000001
 EV_EFI_VARIABLE_BOOT = 0x80000002
 EV_EFI_VARIABLE_BOOT2 = 0x8000000C
@@ -48,7 +49,7 @@ NAMES = {
     0x0000000A: "EV_PLATFORM_CONFIG_FLAGS",
     0x0000000B: "EV_TABLE_OF_DEVICES",
     0x0000000C: "EV_COMPACT_HASH",
-    0x0000000D: "EV_IPL",
+    EV_IPL: "EV_IPL",
     0x0000000E: "EV_IPL_PARTITION_DATA",
     0x0000000F: "EV_NONHOST_CODE",
     0x00000010: "EV_NONHOST_CONFIG",
@@ -92,3 +93,6 @@ NAMES = {
 def name_of_kind(kind: int) -> str:
     """Return the field's name of an event type, or its number."""
     return NAMES.get(kind, f"{kind:#010x}")
+
+
+KINDS = {name: kind for kind, name in NAMES.items()}

@@ -8,8 +8,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from e2etrust_client.appraise.main import main
+from e2etrust_core.appraisal.event_proposal import propose_rules
+from e2etrust_core.appraisal.policy_events import events_document
 from e2etrust_core.evidence.event_log import parse_event_log, replay
 from tests.vectors import vectors
 
@@ -159,3 +162,50 @@ def test_empty_policy_is_unreadable_and_trusts_nobody(folder, capsys):
     empty = folder / "empty.yaml"
     empty.write_text("name: p\nhosts: ['*']\npcrs: {}\n")
     assert main([str(folder), "--policy", str(empty)]) == 2
+
+
+def event_policy(folder: Path, change: dict[str, list[str]]) -> Path:
+    """A policy proposed from the capture's own log; *change* is variable -> other contents."""
+    log = parse_event_log((folder / "bios_log").read_bytes())
+    rules = events_document(propose_rules(log, "sha256", [1, 2, 3, 4, 5, 6, 7]))
+    for rule in rules["rules"]:
+        rule["data"] = change.get(rule.get("variable"), rule.get("data"))
+        if rule["data"] is None:
+            del rule["data"]
+    path = folder / "events.yaml"
+    path.write_text(yaml.safe_dump({"name": "p", "hosts": ["*"], "events": rules}))
+    return path
+
+
+def test_events_proposed_from_the_capture_are_met_by_it(folder, capsys):
+    code, document = told(capsys, str(folder), "--policy", str(event_policy(folder, {})))
+    assert (code, failed(document)) == (0, set())
+    checks = [row["check"] for row in document["checks"]]
+    assert checks.count("event-policy") == 3
+    assert "pcr-policy" not in checks
+
+
+def test_host_without_secure_boot_does_not_meet_a_policy_that_asks_for_it(folder, capsys):
+    asks = event_policy(folder, {"SecureBoot": ["01"]})
+    code, document = told(capsys, str(folder), "--policy", str(asks))
+    assert code == 1
+    assert {(check, why) for _, check, why in failed(document)} == {
+        ("event-policy", "EVENT_REFUSED")
+    }
+    places = {row["where"] for row in document["checks"] if row["code"] == "EVENT_REFUSED"}
+    assert places == {"event 4 (PCR 7, EV_EFI_VARIABLE_DRIVER_CONFIG)"}
+
+
+def test_log_altered_where_no_digest_covers_it_does_not_turn_secure_boot_on(folder, capsys):
+    asks = event_policy(folder, {"SecureBoot": ["01"]})
+    path = folder / "bios_log"
+    data = bytearray(path.read_bytes())
+    at = data.index("SecureBoot".encode("utf-16-le")) + 2 * len("SecureBoot")
+    assert data[at] == 0
+    data[at] = 1
+    path.write_bytes(bytes(data))
+    code, document = told(capsys, str(folder), "--policy", str(asks))
+    assert code == 1
+    assert {(check, why) for _, check, why in failed(document)} == {
+        ("event-policy", "EVENT_NOT_COVERED")
+    }

@@ -8,6 +8,7 @@ import pytest
 from e2etrust_core.appraisal.appraise import appraise_host
 from e2etrust_core.appraisal.model import HostPolicy
 from e2etrust_core.appraisal.policy import selection_of
+from e2etrust_core.appraisal.policy_events import parse_events
 from e2etrust_core.appraisal.reference import ClockSeen, HostReference
 from e2etrust_core.evidence.event_log import parse_event_log, replay
 from e2etrust_core.evidence.model import HostEvidence, Quote, RunningDomain
@@ -222,3 +223,65 @@ def test_domain_that_demands_trust_without_a_launch_of_record_is_refused_by_name
 def test_domain_that_demands_nothing_is_nobodys_business(host):
     host.domains = [replace(DOMAIN, demands_trust=False, launch=None)]
     assert host.appraise().verdict.trusted
+
+
+def with_rules(host: Host, *rules: dict) -> None:
+    host.policy = HostPolicy(
+        "compute", ["*"], {}, events=parse_events({"pcrs": [0, 4], "rules": [*rules]})
+    )
+    host.selection = selection_of(host.policy)
+
+
+def by_digest(pcr: int, digest: bytes) -> dict:
+    return {"type": "EV_S_CRTM_VERSION", "pcr": pcr, "digests": [digest.hex()]}
+
+
+BOTH = (by_digest(0, b"\1" * 32), by_digest(4, b"\2" * 32))
+
+
+def test_host_whose_events_the_rules_accept_is_trusted_without_pcr_values(host):
+    with_rules(host, *BOTH)
+    assert selection_of(host.policy) == {"sha256": [0, 4]}
+    appraisal = host.appraise()
+    assert appraisal.verdict.trusted
+    names = [row.check for row in appraisal.verdict.checks]
+    assert names[-3:] == ["event-log", "event-policy", "running-domains"]
+
+
+def test_event_that_no_rule_accepts_fails_the_host_and_is_named(host):
+    with_rules(host, BOTH[0])
+    appraisal = host.appraise()
+    assert failed(appraisal) == {"event-policy": "EVENT_UNKNOWN"}
+    assert appraisal.verdict.failed[0].where == "event 2 (PCR 4, EV_S_CRTM_VERSION)"
+
+
+def test_rules_are_not_held_against_a_log_that_is_not_quoted(host):
+    with_rules(host, *BOTH)
+    host.log = agile_log(event(0, 8, b"\1" * 32), event(4, 8, b"\3" * 32))
+    assert failed(host.appraise()) == {
+        "event-log": "EVENT_LOG_MISMATCH",
+        "event-policy": "NOT_REACHED",
+    }
+
+
+def test_host_that_sends_no_log_meets_no_event_rules(host):
+    with_rules(host, *BOTH)
+    host.log = None
+    assert failed(host.appraise()) == {
+        "event-log": "EVENT_LOG_ABSENT",
+        "event-policy": "NOT_REACHED",
+    }
+
+
+def test_event_rules_do_not_replace_values_that_the_policy_names(host):
+    with_rules(host, *BOTH)
+    host.policy = replace(host.policy, pcrs={"sha256": {7: [b"\xff" * 32]}})
+    host.selection = selection_of(host.policy)
+    assert failed(host.appraise()) == {"pcr-policy": "PCR_MISMATCH"}
+
+
+def test_rules_of_a_bank_that_is_not_quoted_fail(host):
+    with_rules(host, *BOTH)
+    evidence = host.evidence()
+    host.policy = replace(host.policy, events=replace(host.policy.events, bank="sm3_256"))
+    assert not host.appraise(evidence).verdict.trusted
