@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +17,7 @@ from e2etrust_verifier.db import hosts, verdicts
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.db.models import HostState
 from e2etrust_verifier.policies import hosts as rules
+from e2etrust_verifier.trust import standing
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,8 @@ class Host:
 
 def _host(session: Session, name: str, state: HostState | None, now: datetime) -> dict[str, Any]:
     checks = verdicts.results(verdicts.last(session, name))
+    if state is not None and standing.failed_checks(state) == [standing.UNREADABLE]:
+        checks = [standing.UNREADABLE]
     return {
         "name": name,
         "state": _word(state, now),
@@ -77,9 +79,7 @@ def _host(session: Session, name: str, state: HostState | None, now: datetime) -
 
 
 def _left(state: HostState | None, now: datetime) -> float:
-    if state is None or state.held or state.lease_id is None or state.lease_expires_at is None:
-        return 0.0
-    return max(0.0, (state.lease_expires_at - now).total_seconds())
+    return 0.0 if state is None else standing.seconds_left(state, now)
 
 
 def _word(state: HostState | None, now: datetime) -> str:
@@ -90,4 +90,4 @@ def _word(state: HostState | None, now: datetime) -> str:
         return "unknown"
     if state.held:
         return "held"
-    return "untrusted" if json.loads(state.failed) else "unknown"
+    return "untrusted" if standing.failed_checks(state) else "unknown"

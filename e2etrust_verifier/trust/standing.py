@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from e2etrust_core import wire
 from e2etrust_core.appraisal.model import CheckResult
 from e2etrust_core.appraisal.reference import ClockSeen
+from e2etrust_core.errors import InputError
 from e2etrust_core.messages import LeaseGrant
 from e2etrust_verifier.db import events, hosts, leases
 from e2etrust_verifier.db.models import HostState, Lease
@@ -31,14 +32,34 @@ HELD = CheckResult(
 )
 
 
+#: What stands in place of a row that cannot be read.
+UNREADABLE = CheckResult(
+    "record",
+    "fail",
+    "what the database holds of this host cannot be read",
+    "ROW_UNREADABLE",
+    "let the host attest again (restart e2etrust-agent on it); look at who wrote to the database",
+)
+_NONE_FAILED = "[]"
+
+
 def failed_checks(state: HostState) -> list[CheckResult]:
-    return [wire.from_dict(CheckResult, c) for c in wire.from_json(list[dict], state.failed)]
+    """Return the checks that failed last.
+
+    A row that cannot be read is a failed check itself: it takes down its own host, and not what
+    is told of all the others (CVE-2025-1057).
+    """
+    try:
+        return wire.from_json(list[CheckResult], state.failed)
+    except InputError:
+        return [UNREADABLE]
 
 
 def has_lease(state: HostState | None, now: datetime) -> bool:
     return (
         state is not None
         and not state.held
+        and state.failed == _NONE_FAILED
         and state.lease_id is not None
         and state.lease_expires_at is not None
         and state.lease_expires_at > now
@@ -85,7 +106,7 @@ def grant(session: Session, state: HostState, seconds: float, now: datetime) -> 
     )
     leases.add(session, lease)
     state.lease_id, state.lease_expires_at = lease.id, lease.expires_at
-    state.failed = "[]"
+    state.failed = _NONE_FAILED
     hosts.touch(session, state)
     return LeaseGrant(lease.id, seconds)
 

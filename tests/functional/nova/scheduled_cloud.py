@@ -85,6 +85,11 @@ class ScheduledCloud(integrated_helpers.ProviderUsageBaseTestCase):
             image_uuid=IMAGE, flavor_id=flavor, networks="none", expected_state=state
         )
 
+    def claimed(self, server: dict[str, Any]) -> dict[str, Any]:
+        """What Placement holds for the server: resource provider -> resources."""
+        found = self.placement.get(f"/allocations/{server['id']}").body["allocations"]
+        return {provider: held["resources"] for provider, held in found.items()}
+
     def host_of(self, server: dict[str, Any]) -> str:
         return server["OS-EXT-SRV-ATTR:host"]
 

@@ -30,7 +30,7 @@ class TestScheduling(ScheduledCloud):
         self.verifier.leased = {"host1"}
         assert self.host_of(self.create(flavor)) == "host1"
 
-    def test_rebuild_with_another_image_asks_and_is_refused(self) -> None:
+    def test_cve_2017_16239_rebuild_with_another_image_asks_and_is_refused(self) -> None:
         self.verifier.leased = {"host2"}
         server = self.create(self.trusted_flavor())
         self.verifier.leased = set()
@@ -45,6 +45,24 @@ class TestScheduling(ScheduledCloud):
         server = self._rebuild_server(server, OTHER_IMAGE)
         assert self.host_of(server) == "host2"
         assert self.verifier.asked == 2
+
+    def test_cve_2017_17051_asking_at_each_rebuild_claims_nothing(self) -> None:
+        self.verifier.leased = {"host2"}
+        server = self.create(self.trusted_flavor())
+        before = self.claimed(server)
+        assert before
+        for image in (OTHER_IMAGE, server["image"]["id"], OTHER_IMAGE):
+            server = self._rebuild_server(server, image)
+            assert self.claimed(server) == before
+        assert self.verifier.asked == 4
+
+    def test_cve_2026_46448_internal_hint_of_a_user_does_not_pass_the_filter(self) -> None:
+        self.verifier.leased = set()
+        asked = self._build_server(flavor_id=self.trusted_flavor(), networks="none")
+        hint = {"os:scheduler_hints": {"_nova_check_type": ["rebuild"]}}
+        server = self.api.post_server({"server": asked, **hint})
+        server = self._wait_for_state_change(server, "ERROR")
+        assert "No valid host" in server["fault"]["message"]
 
     def test_cold_migration_goes_to_leased_hosts_only(self) -> None:
         self.verifier.leased = {"host1", "host2"}

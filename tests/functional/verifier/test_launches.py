@@ -152,7 +152,7 @@ def test_servers_gone_with_the_power_are_closed_by_later_evidence(laboratory, ho
     assert rows(laboratory, instance)[0].state == "ended"
 
 
-def test_host_without_a_lease_launches_nothing_and_the_tenant_reads_why(laboratory, instance):
+def test_cve_2026_46448_host_that_only_the_scheduler_chose_launches_nothing(laboratory, instance):
     host = laboratory.host()
     host.enrol()
     with refused("LEASE_NONE"):

@@ -113,11 +113,25 @@ def test_other_users_are_refused_even_where_the_mode_lets_them(
     assert json.loads(done.stdout)["error"]["code"] == "PEER_REFUSED"
 
 
-def test_directory_that_others_can_write_to_is_refused(path: Path) -> None:
+def test_cve_2022_23950_socket_where_others_can_write_is_refused(path: Path) -> None:
     path.parent.mkdir()
     path.parent.chmod(0o777)
     with pytest.raises(StateError):
         SocketServer(path, {}).start()
+
+
+def test_cve_2023_38200_connections_that_say_nothing_hold_up_nobody(
+    server: SocketServer, path: Path
+) -> None:
+    silent = [socket.socket(socket.AF_UNIX) for _ in range(24)]
+    try:
+        for connection in silent:
+            connection.connect(str(path))
+            connection.sendall(b'{"op": ')
+        assert AgentClient(path).launch_begin(LaunchBegin("x")).nonce == b"x"
+    finally:
+        for connection in silent:
+            connection.close()
 
 
 def test_stale_socket_of_a_killed_agent_is_replaced(path: Path) -> None:

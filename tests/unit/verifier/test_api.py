@@ -166,7 +166,7 @@ PATHS = ["/v1", "/v1/hosts", "/v1/hosts/host1", f"/v1/servers/{VM}", "/v1/events
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/v1/servers/nothing"])
-def test_request_without_a_token_is_told_so(api, path):
+def test_cve_2026_1709_request_without_a_token_is_refused(api, path):
     answer = get(api, path)
     assert answer.status_code == 401
     assert answer.json["error"]["code"] == "UNAUTHENTICATED"

@@ -62,6 +62,19 @@ def test_other_mounts_are_not_ours(kind):
     assert mounts.parse(f"61 29 0:53 / /mnt rw - {kind} rw\n") is None
 
 
+# The kernel writes the spaces of names that users chose as \\040.
+@pytest.mark.parametrize(
+    "line",
+    [
+        "61 29 0:53 / /mnt rw - fuse -\\040fuse.e2etrust\\040e2etrust:{} rw",
+        "61 29 0:53 / /mnt\\040-\\040fuse.e2etrust\\040e2etrust:{} rw - fuse sshfs rw",
+        "61 29 0:53 / /mnt rw - fuse.sshfs fuse.e2etrust\\040e2etrust:{} rw",
+    ],
+)
+def test_cve_2022_23948_mount_whose_names_tell_of_ours_is_not_ours(line):
+    assert mounts.parse(line.format(INSTANCE) + "\n") is None
+
+
 def test_order_travels_whole_and_without_the_key():
     request = disk.AttachRequest(INSTANCE, Path("/i/disk"), Path("/i/_base/x"), None)
     work = order.Order(request, Path("/run/x"))

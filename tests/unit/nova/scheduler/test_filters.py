@@ -130,7 +130,7 @@ def test_beyond_the_limit_refused_hosts_are_counted_by_code(verifier, caplog):
     assert "50 HOST_UNKNOWN" in lines[-1]
 
 
-def test_rebuild_is_filtered_by_novas_handler(verifier):
+def test_cve_2017_16239_rebuild_is_filtered_by_novas_handler(verifier):
     verifier.hosts = [HostTrust("host2", 60.0)]
     asked = spec(TRUSTED, scheduler_hints={"_nova_check_type": ["rebuild"]})
     handler = nova_filters.HostFilterHandler()
