@@ -18,6 +18,7 @@ from e2etrust_core.evidence.model import (
     RunningDomain,
 )
 from e2etrust_core.messages import Challenge, WrappedKey
+from e2etrust_core.suites import suite
 from e2etrust_core.tpm.credential import activate_credential
 from e2etrust_core.tpm.device import Tpm
 from e2etrust_core.tpm.key_unwrap import unwrap_key
@@ -61,6 +62,16 @@ class Attester:
         :raises e2etrust_core.tpm.errors.TpmError: the TPM does not answer or refuses.
         """
         return take_quote(self._tpm, self.identity.ak, qualifying, selection)
+
+    def vouch(self, qualifying: bytes) -> Quote:
+        """Say *qualifying* by this host's attestation key.
+
+        The key is restricted, it signs only what the TPM itself made: a quote.  PCR 0 goes with
+        it because a quote has to be of something.
+
+        :raises e2etrust_core.tpm.errors.TpmError: the TPM does not answer or refuses.
+        """
+        return self.quote(qualifying, {suite(self.identity.ak.suite).hash.name: [0]})
 
     def activate(self, credential_blob: bytes, encrypted_secret: bytes) -> bytes:
         """Answer an enrolment's credential challenge.

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from e2etrust_agent.client.protocol import RefusalNote
@@ -13,6 +15,8 @@ from e2etrust_agent.errors import VerifierDownError
 from e2etrust_agent.verifier_bus import VerifierBus
 from e2etrust_core import messages
 from e2etrust_core.errors import E2ETrustError
+from e2etrust_core.evidence.model import Quote
+from e2etrust_core.launch import report_binding
 
 LOG = logging.getLogger(__name__)
 
@@ -21,10 +25,16 @@ INTERVAL = 10.0
 
 
 class Outbox:
-    """Reports on disk, sent in order by a thread; a report goes only when it was taken."""
+    """Reports on disk, sent in order by a thread; a report goes only when it was taken.
 
-    def __init__(self, directory: Path, host: str, verifier: VerifierBus) -> None:
+    ``vouch`` signs a report as it is sent, by the attestation key that the host has then.
+    """
+
+    def __init__(
+        self, directory: Path, host: str, verifier: VerifierBus, vouch: Callable[[bytes], Quote]
+    ) -> None:
         self._directory = directory
+        self._vouch = vouch
         self._host = host
         self._verifier = verifier
         self._wake = threading.Event()
@@ -54,6 +64,7 @@ class Outbox:
         """Send what waits; return how many were taken or turned down for good.
 
         :raises VerifierDownError: nobody answers; what is left waits on.
+        :raises e2etrust_core.tpm.errors.TpmError: the TPM does not sign; what is left waits on.
         """
         done = 0
         for entry in waiting(self._directory):
@@ -71,13 +82,14 @@ class Outbox:
         try:
             if report.refusal is not None:
                 note = report.refusal
-                self._verifier.report_refusal(
-                    messages.RefusalReport(
-                        self._host, note.instance, note.project, note.refusal, note.at
-                    )
+                told = messages.RefusalReport(
+                    self._host, note.instance, note.project, note.refusal, note.at
                 )
+                proof = self._vouch(report_binding("report_refusal", told))
+                self._verifier.report_refusal(replace(told, proof=proof))
             if report.update is not None:
-                self._verifier.launch_update(report.update)
+                proof = self._vouch(report_binding("launch_update", report.update))
+                self._verifier.launch_update(replace(report.update, proof=proof))
         except messages.RemoteRefusal as exc:
             # Sending it again would be refused again, and would hold up all that follow.
             LOG.warning("the verifier does not take a report: %s", exc)

@@ -47,7 +47,6 @@ class AgentService:
         self._stop = threading.Event()
         self._board = StandingBoard()
         self._verifier = VerifierBus(transport, settings.rpc_timeout)
-        self._outbox = Outbox(settings.state_dir / "reports", settings.host, self._verifier)
         self._attestation: AttestationLoop | None = None
 
     def stop(self) -> None:
@@ -96,6 +95,9 @@ class AgentService:
         list_domains = partial(running_domains, settings.domain_status_dir)
         find = partial(find_domain, settings.domain_status_dir)
         attester = Attester(tpm, identity, settings.event_log, list_domains, book)
+        outbox = Outbox(
+            settings.state_dir / "reports", settings.host, self._verifier, attester.vouch
+        )
         attestation = self._attestation = AttestationLoop(
             attester,
             self._verifier,
@@ -103,14 +105,16 @@ class AgentService:
             settings.retry_interval,
             settings.retry_interval_max,
         )
-        launching = Launching(attester, self._verifier, attestation, book, self._outbox, find)
+        launching = Launching(attester, self._verifier, attestation, book, outbox, find)
         channel = QemuGuestAgent(settings.libvirt_uri, settings.guest_timeout)
         relay = GuestRelay(attester, book, find, channel)
-        socket = SocketServer(settings.socket, self._operations(launching, attestation, book))
+        socket = SocketServer(
+            settings.socket, self._operations(launching, attestation, book, outbox)
+        )
         rpc = rpc_server(self._transport, settings.host, AgentEndpoint(relay.evidence))
         socket.start()
         attestation.start()
-        self._outbox.start()
+        outbox.start()
         starter = threading.Thread(target=rpc.start, name="rpc", daemon=True)
         starter.start()  # waits for the broker, and the socket must not
         LOG.info("agent of host %s serves on %s", settings.host, settings.socket)
@@ -120,7 +124,7 @@ class AgentService:
             LOG.info("agent ends")
             socket.stop(STOP_TIMEOUT)
             attestation.stop(STOP_TIMEOUT)
-            self._outbox.stop(STOP_TIMEOUT)
+            outbox.stop(STOP_TIMEOUT)
             _stop_rpc(rpc, starter)
 
     def _watch(self, launching: Launching) -> None:
@@ -131,7 +135,11 @@ class AgentService:
                 LOG.error("launches cannot be kept: %s", exc)
 
     def _operations(
-        self, launching: Launching, attestation: AttestationLoop, book: LaunchBook
+        self,
+        launching: Launching,
+        attestation: AttestationLoop,
+        book: LaunchBook,
+        outbox: Outbox,
     ) -> dict[str, Operation]:
         return {
             "launch_begin": Operation(launching.begin, protocol.LaunchBegin),
@@ -140,11 +148,11 @@ class AgentService:
             "ended": Operation(launching.ended, protocol.LaunchEnd),
             "failed": Operation(launching.failed, protocol.LaunchEnd),
             "refused": Operation(launching.refused, protocol.RefusalNote),
-            "status": Operation(partial(self._status, book)),
+            "status": Operation(partial(self._status, book, outbox)),
             "attest": Operation(_attest(attestation)),
         }
 
-    def _status(self, book: LaunchBook) -> protocol.AgentStatus:
+    def _status(self, book: LaunchBook, outbox: Outbox) -> protocol.AgentStatus:
         standing = self._board.read()
         left = standing.seconds_left
         return protocol.AgentStatus(
@@ -154,7 +162,7 @@ class AgentService:
             lease_seconds=left,
             problem=standing.problem,
             launches=len(book),
-            reports_waiting=len(self._outbox),
+            reports_waiting=len(outbox),
         )
 
 

@@ -16,6 +16,7 @@ from e2etrust_core.evidence.model import GuestEvidence, RunningDomain
 _ATTEST = b"e2etrust attest v1\0"
 _LAUNCH = b"e2etrust launch v1\0"
 _SERVER = b"e2etrust server v1\0"
+_REPORT = b"e2etrust report v1\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,15 @@ def server_binding(nonce: bytes, launch: str, guest: GuestEvidence) -> bytes:
     return hashlib.sha256(
         _SERVER + _sized(nonce) + _sized(launch.encode()) + _digest(guest)
     ).digest()
+
+
+def report_binding(method: str, report: object) -> bytes:
+    """Qualifying data (32 bytes) of the host quote that vouches for a report of that host.
+
+    :param method: the RPC method it is sent by: what is signed for one is good for no other.
+    :param report: the message, without its proof.
+    """
+    return hashlib.sha256(_REPORT + _sized(method.encode()) + _digest(report)).digest()
 
 
 def _sized(data: bytes) -> bytes:

@@ -191,19 +191,24 @@ class LaunchGrant:
 
 @dataclass(frozen=True, slots=True)
 class LaunchUpdate:
-    """A launch went on: ``started`` after QEMU ran, ``ended`` when it was torn down."""
+    """A launch went on: ``started`` after QEMU ran, ``ended`` when it was torn down.
+
+    ``proof`` is a quote bound to the message without it (:func:`.launch.report_binding`): the
+    host's own word.  The same message twice changes nothing the second time.
+    """
 
     host: str
     launch: str
     state: Literal["started", "ended", "failed"]
     reason: str = ""
+    proof: Quote | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RefusalReport:
     """A start that the host refused by itself, for the tenant to read later.
 
-    ``at`` is seconds since the epoch by the host's clock.
+    ``at`` is seconds since the epoch by the host's clock; ``proof`` as in :class:`LaunchUpdate`.
     """
 
     host: str
@@ -211,6 +216,7 @@ class RefusalReport:
     project: str | None
     refusal: Refusal
     at: float
+    proof: Quote | None = None
 
 
 # --- filter -> verifier ----------------------------------------------------------------------

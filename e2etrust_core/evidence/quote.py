@@ -244,6 +244,20 @@ def verify_quote(
     return case.facts()
 
 
+def verify_statement(
+    quote: Quote, ak_public: bytes, suite: Suite, qualifying: bytes, ek_public: bytes
+) -> None:
+    """Check that the AK vouched for *qualifying*; which PCRs it quoted with it says nothing.
+
+    :raises QuoteError: the first check that fails; its code says which.
+    :raises AkRefused: the AK itself may not sign quotes.
+    """
+    check_ak(ak_public, suite)
+    case = open_quote(quote, ak_public, qualifying, {}, ek_public)
+    for check in (check_signer, check_signature, check_nonce):
+        check(case)
+
+
 def check_ak(ak_public: bytes, suite: Suite) -> None:
     """Check that *ak_public* is a restricted signing key of *suite*, fixed to its TPM.
 

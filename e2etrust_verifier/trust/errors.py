@@ -34,6 +34,11 @@ class HostHeld(TrustError):
     remedy = "an operator looks into the failed checks, then: e2etrust-manage host approve"
 
 
+class ReportUnproven(TrustError):
+    code = "REPORT_UNPROVEN"
+    remedy = "install the same release of e2etrust-agent on that host; what is unsigned counts not"
+
+
 class EkNotPinned(TrustError):
     code = "EK_NOT_PINNED"
     remedy = "check which machine this is; correct ek_pins if its TPM was really replaced"

@@ -24,11 +24,10 @@ from e2etrust_core.messages import (
 )
 from e2etrust_verifier.db import events, hosts, launches, refusals
 from e2etrust_verifier.db.models import HostState, Launch, Refusal
-from e2etrust_verifier.trust import appraisal, names, standing
+from e2etrust_verifier.trust import appraisal, names, reports, standing
 from e2etrust_verifier.trust.appraisal import Case
 from e2etrust_verifier.trust.errors import (
     HostHeld,
-    HostUnknown,
     LaunchUnknown,
     LeaseChanged,
     LeaseNone,
@@ -156,8 +155,10 @@ def _row(record: LaunchRecord, signed: str, now: datetime) -> Launch:
 def update(around: Surroundings, change: LaunchUpdate) -> Nothing:
     """Note that a launch went on.  An ended launch stays ended.
 
+    :raises TrustError, QuoteError: it is not that host's own word (:func:`.reports.check_proof`).
     :raises LaunchUnknown: that host has no such launch.
     """
+    reports.check_proof(around, "launch_update", change)
     now = around.now()
 
     def work(session: Session) -> None:
@@ -178,15 +179,13 @@ def update(around: Surroundings, change: LaunchUpdate) -> Nothing:
 def report_refusal(around: Surroundings, report: RefusalReport) -> Nothing:
     """Keep a host's own refusal for the tenant to read.
 
-    :raises HostUnknown: that host is not enrolled.
+    :raises TrustError, QuoteError: it is not that host's own word (:func:`.reports.check_proof`).
     :raises InputError: a field is not of its shape.
     """
-    names.check_host_name(report.host)
+    reports.check_proof(around, "report_refusal", report)
     names.check_uuid(report.instance, "instance")
     names.check_id(report.project, "project")
     names.check_code(report.refusal.code)
-    if around.db.read(lambda s: hosts.find(s, report.host)) is None:
-        raise HostUnknown(f"host {report.host} is not enrolled")
     told = report.refusal
     exc = TrustError(told.reason, code=told.code, remedy=told.remedy)
     at = _moment(report.at, around.now())

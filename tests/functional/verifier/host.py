@@ -15,6 +15,7 @@ from e2etrust_core.launch import (
     LaunchRequest,
     attest_binding,
     launch_binding,
+    report_binding,
 )
 from e2etrust_core.suites import ECC_P256_SHA256
 from e2etrust_core.tpm.credential import activate_credential
@@ -95,6 +96,14 @@ class Host:
     def launch(self, instance: str | None = None, **changes: Any) -> messages.LaunchGrant:
         ask = self.launch_ask(instance, **changes)
         return self.ask(messages.LaunchGrant, "launch", ask)
+
+    def vouched(self, method: str, report: Any) -> Any:
+        """Return *report* with this host's proof, not sent yet."""
+        proof = take_quote(self.tpm, self.ak, report_binding(method, report), {"sha256": [0]})
+        return replace(report, proof=proof)
+
+    def tell(self, method: str, report: Any) -> messages.Nothing:
+        return self.ask(messages.Nothing, method, self.vouched(method, report))
 
     def delta(self, since: int = 0) -> messages.LeaseDelta:
         return self.ask(messages.LeaseDelta, "lease_delta", messages.DeltaRequest(since))

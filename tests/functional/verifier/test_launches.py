@@ -24,7 +24,7 @@ from e2etrust_core.tpm.device import Tpm
 from e2etrust_core.tpm.errors import UnwrapRefused
 from e2etrust_core.tpm.key_unwrap import unwrap_key
 from e2etrust_core.tpm.pcr import extend_pcr
-from e2etrust_verifier.db import launches, refusals
+from e2etrust_verifier.db import events, launches, refusals
 from e2etrust_verifier.trust import operator, records
 from e2etrust_verifier.trust.surroundings import utc_now
 from tests.functional.verifier.key_manager import DENIED, GRANTED, IMAGE_KEY
@@ -120,7 +120,7 @@ def test_server_that_ended_while_the_host_collected_its_list_takes_no_host_down(
     grant = host.launch(instance)
     answer = host.answer(host.challenge(), [RunningDomain(instance, "vm", True, grant.launch)])
     ended = messages.LaunchUpdate("host1", grant.launch, "ended")
-    host.ask(messages.Nothing, "launch_update", ended)
+    host.tell("launch_update", ended)
     assert host.send(answer).trusted
 
 
@@ -128,7 +128,7 @@ def test_launch_that_ended_before_covers_nothing_any_more(laboratory, host, inst
     grant = host.launch(instance)
     for state in ("started", "ended", "started"):
         change = messages.LaunchUpdate("host1", grant.launch, state)
-        host.ask(messages.Nothing, "launch_update", change)
+        host.tell("launch_update", change)
     assert rows(laboratory, instance)[0].state == "ended"
     laboratory.later(1)
     assert not host.attest([RunningDomain(instance, "vm", True, grant.launch)]).trusted
@@ -136,13 +136,62 @@ def test_launch_that_ended_before_covers_nothing_any_more(laboratory, host, inst
 
 def test_launch_of_another_host_cannot_be_ended(laboratory, host, instance):
     grant = host.launch(instance)
+    other = laboratory.host("host2", laboratory.tpms())
+    other.enrol()
     with refused("LAUNCH_UNKNOWN"):
-        host.ask(
-            messages.Nothing,
-            "launch_update",
-            messages.LaunchUpdate("host2", grant.launch, "ended"),
-        )
+        other.tell("launch_update", messages.LaunchUpdate("host2", grant.launch, "ended"))
     assert rows(laboratory, instance)[0].state == "granted"
+
+
+def test_report_of_somebody_who_has_only_the_buss_password_is_refused(laboratory, host, instance):
+    grant = host.launch(instance)
+    stranger = laboratory.host("host1", laboratory.tpms())
+    ended = messages.LaunchUpdate("host1", grant.launch, "ended")
+    refusal = messages.Refusal("AGENT_DOWN", "made up", "pay here")
+    made_up = messages.RefusalReport("host1", instance, None, refusal, time.time())
+    for method, report in (("launch_update", ended), ("report_refusal", made_up)):
+        with refused("REPORT_UNPROVEN"):
+            host.ask(messages.Nothing, method, report)
+        with refused("AK_FOREIGN"):
+            stranger.tell(method, report)
+    assert rows(laboratory, instance)[0].state == "granted"
+    assert told(laboratory, instance) == []
+    kinds = [e.kind for e in laboratory.around.db.read(lambda s: events.newest(s, 100))]
+    assert kinds.count("report-refused") == 4
+
+
+def test_report_altered_or_sent_by_another_method_is_refused(laboratory, host, instance):
+    grant = host.launch(instance)
+    failed = messages.LaunchUpdate("host1", grant.launch, "started", "all well")
+    proven = host.vouched("launch_update", failed)
+    for changed in (replace(proven, state="ended"), replace(proven, reason="nothing is well")):
+        with refused("NONCE_MISMATCH"):
+            host.ask(messages.Nothing, "launch_update", changed)
+    with refused("NONCE_MISMATCH"):
+        host.ask(messages.Nothing, "launch_update", host.vouched("report_refusal", failed))
+    quoted = host.answer(host.challenge()).evidence.quote
+    with refused("NONCE_MISMATCH"):
+        host.ask(messages.Nothing, "launch_update", replace(failed, proof=quoted))
+    assert rows(laboratory, instance)[0].state == "granted"
+
+
+def test_report_sent_again_changes_nothing(laboratory, host, instance):
+    grant = host.launch(instance)
+    started, ended = (
+        host.vouched("launch_update", messages.LaunchUpdate("host1", grant.launch, state))
+        for state in ("started", "ended")
+    )
+    for report in (started, ended, started, ended):
+        host.ask(messages.Nothing, "launch_update", report)
+    assert rows(laboratory, instance)[0].state == "ended"
+    refusal = messages.Refusal("AGENT_DOWN", "the agent does not answer", "start it")
+    once = host.vouched(
+        "report_refusal",
+        messages.RefusalReport("host1", instance, None, refusal, time.time()),
+    )
+    for _ in range(3):
+        host.ask(messages.Nothing, "report_refusal", once)
+    assert len(told(laboratory, instance)) == 1
 
 
 def test_servers_gone_with_the_power_are_closed_by_later_evidence(laboratory, host, instance):
@@ -239,7 +288,7 @@ def test_request_with_a_field_that_is_none_is_refused(host, bad):
 def report(host, server, /, **changes):
     refusal = messages.Refusal("AGENT_DOWN", "the agent does not answer", "start it")
     sent = messages.RefusalReport("host1", server, None, refusal, time.time())
-    return host.ask(messages.Nothing, "report_refusal", replace(sent, **changes))
+    return host.tell("report_refusal", replace(sent, **changes))
 
 
 def test_hosts_own_refusal_reaches_the_tenant_of_that_server(laboratory, host, instance):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from e2etrust_agent.client.protocol import RefusalNote
 from e2etrust_agent.client.reports import Report, leave, leave_refusal, waiting
 from e2etrust_agent.errors import StateError, VerifierDownError
 from e2etrust_agent.outbox import Outbox
+from e2etrust_core.evidence.model import Quote
+from e2etrust_core.launch import report_binding
 from e2etrust_core.messages import LaunchUpdate, Refusal, RemoteRefusal
+from e2etrust_core.tpm.errors import TpmError
 
 INSTANCE = "7c0cd5a2-4a7f-4c3e-9d5e-3f1d1b1f2a10"
 
@@ -45,7 +49,12 @@ def verifier() -> Verifier:
 
 @pytest.fixture
 def outbox(tmp_path: Path, verifier: Verifier) -> Outbox:
-    return Outbox(tmp_path / "reports", "host1", verifier)  # type: ignore[arg-type]
+    return Outbox(tmp_path / "reports", "host1", verifier, vouch)  # type: ignore[arg-type]
+
+
+def vouch(qualifying: bytes) -> Quote:
+    """Show what was signed."""
+    return Quote(qualifying, b"", {})
 
 
 def test_reports_are_sent_in_order_and_go(outbox: Outbox, verifier: Verifier) -> None:
@@ -56,6 +65,28 @@ def test_reports_are_sent_in_order_and_go(outbox: Outbox, verifier: Verifier) ->
     assert (refusal.host, refusal.refusal.code, refusal.at) == ("host1", "FIRST", 1.5)
     assert update.launch == "launch-1"
     assert len(outbox) == 0
+
+
+def test_reports_are_signed_for_the_method_they_are_sent_by(
+    outbox: Outbox, verifier: Verifier
+) -> None:
+    outbox.refused(note())
+    outbox.update(LaunchUpdate("host1", "launch-1", "ended"))
+    outbox.send_waiting()
+    for method, told in zip(("report_refusal", "launch_update"), verifier.told, strict=True):
+        assert told.proof.attest == report_binding(method, replace(told, proof=None))
+    assert len({told.proof.attest for told in verifier.told}) == 2
+
+
+def test_reports_wait_while_the_tpm_does_not_sign(tmp_path: Path, verifier: Verifier) -> None:
+    def broken(_qualifying: bytes) -> Quote:
+        raise TpmError("the TPM does not answer")
+
+    outbox = Outbox(tmp_path / "reports", "host1", verifier, broken)  # type: ignore[arg-type]
+    outbox.refused(note())
+    with pytest.raises(TpmError):
+        outbox.send_waiting()
+    assert (len(outbox), verifier.told) == (1, [])
 
 
 def test_reports_stay_while_nobody_answers(outbox: Outbox, verifier: Verifier) -> None:
