@@ -87,6 +87,13 @@ def test_forged_answer_does_not_spend_the_nonce_of_the_hosts_own(laboratory, hos
         host.send(answer)
 
 
+def test_flood_of_challenges_does_not_push_out_the_hosts_own(laboratory, host):
+    answer = host.answer(host.challenge())
+    for _ in range(200):
+        host.challenge()
+    assert host.send(answer).trusted
+
+
 def test_cve_2026_6420_no_two_nonces_are_equal(host):
     assert len({host.challenge().nonce for _ in range(20)}) == 20
 
