@@ -23,7 +23,7 @@ MAX_ENTRIES = 500_000
 IMA_PCR = 10
 
 _MAX_NAME = 64
-_MAX_DATA = 1024 * 1024
+MAX_DATA = 1024 * 1024
 #: Digest size -> hash of the template digests: sha1, unless the list was read from one of the
 #: kernel's files by hash (binary_runtime_measurements_sha256 and its like, Linux 6.10).
 _TEMPLATE_HASHES = {20: "sha1", 32: "sha256", 48: "sha384", 64: "sha512"}
@@ -53,7 +53,7 @@ class ImaEntry:
         """
         if self.template == _LEGACY:
             return [self.hashed[:_LEGACY_DIGEST], self.hashed[_LEGACY_DIGEST:].rstrip(b"\0")]
-        cursor, found = _reader(self.hashed), []
+        cursor, found = reader(self.hashed), []
         while cursor.left:
             found.append(cursor.take(cursor.uint(4)))
         return found
@@ -69,13 +69,13 @@ def parse_ima_list(data: bytes) -> list[ImaEntry]:
         raise ImaListError(f"IMA list of {len(data)} bytes, at most {MAX_IMA_LIST} are read")
     if not data:
         return []
-    size = _digest_size(data)
-    cursor = _reader(data)
+    size = digest_size(data)
+    cursor = reader(data)
     entries: list[ImaEntry] = []
     while cursor.left:
         if len(entries) >= MAX_ENTRIES:
             raise ImaListError(f"IMA list of more than {MAX_ENTRIES} entries")
-        entries.append(_entry(cursor, size, len(entries) + 1))
+        entries.append(read_entry(cursor, size, len(entries) + 1))
     return entries
 
 
@@ -119,15 +119,19 @@ def _extended(entry: ImaEntry, bank: str, padded: bool) -> bytes:
     return digest_of(hashing.hashlib_name, entry.hashed)
 
 
-def _reader(data: bytes) -> LittleEndianReader:
+def reader(data: bytes) -> LittleEndianReader:
+    """Return a cursor whose errors are this module's."""
     return LittleEndianReader(data, "IMA list", ImaListError)
 
 
-def _digest_size(data: bytes) -> int:
-    """Which digest size makes a first entry whose digest is that of its data, or a violation?"""
+def digest_size(data: bytes) -> int:
+    """Return the size of the list's template digests, as its first entry has it.
+
+    :raises ImaListError: with no size is that entry's digest that of its data, or a violation's.
+    """
     for size in _TEMPLATE_HASHES:
         try:
-            _entry(_reader(data), size, 1)
+            read_entry(reader(data), size, 1)
         except ImaListError:
             continue
         return size
@@ -136,7 +140,15 @@ def _digest_size(data: bytes) -> int:
     )
 
 
-def _entry(cursor: LittleEndianReader, size: int, number: int) -> ImaEntry:
+def read_entry(
+    cursor: LittleEndianReader, size: int, number: int, *, verify: bool = True
+) -> ImaEntry:
+    """Read one entry at *cursor*, its template digest *size* bytes.
+
+    :param number: for the message, from 1 on.
+    :param verify: check the template digest, unless it is a violation's.
+    :raises ImaListError: cut off, too long, of no form known here, or not its digest's.
+    """
     pcr, digest = cursor.uint(4), cursor.take(size)
     if pcr >= 24:
         raise ImaListError(f"IMA entry {number}: there is no PCR {pcr}")
@@ -149,7 +161,7 @@ def _entry(cursor: LittleEndianReader, size: int, number: int) -> ImaEntry:
     template = name.decode("ascii")
     hashed = _legacy_data(cursor, number) if template == _LEGACY else _data(cursor, number)
     entry = ImaEntry(pcr, template, digest, hashed)
-    if not entry.violation:
+    if verify and not entry.violation:
         expected = hashlib.new(_TEMPLATE_HASHES[size], hashed).digest()
         if not hmac.compare_digest(expected, digest):
             raise ImaListError(f"IMA entry {number}: its template digest is not that of its data")
@@ -158,10 +170,8 @@ def _entry(cursor: LittleEndianReader, size: int, number: int) -> ImaEntry:
 
 def _data(cursor: LittleEndianReader, number: int) -> bytes:
     size = cursor.uint(4)
-    if size > _MAX_DATA:
-        raise ImaListError(
-            f"IMA entry {number}: {size} bytes of data, at most {_MAX_DATA} are read"
-        )
+    if size > MAX_DATA:
+        raise ImaListError(f"IMA entry {number}: {size} bytes of data, at most {MAX_DATA} are read")
     return cursor.take(size)
 
 

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from e2etrust_core.evidence.errors import ImaListError
+from e2etrust_core.evidence.ima_fields import decode_fields
+from e2etrust_core.evidence.ima_list import ImaEntry, parse_ima_list
+from tests.vectors import vectors
+
+DIGEST = hashlib.sha256(b"x").digest()
+
+
+def entry(template: str, *fields: bytes) -> ImaEntry:
+    hashed = b"".join(len(field).to_bytes(4, "little") + field for field in fields)
+    return ImaEntry(10, template, hashlib.sha1(hashed).digest(), hashed)
+
+
+@pytest.mark.parametrize("name", ["ovmf-plain", "ovmf-sm3"])
+def test_captured_list_decodes_to_what_its_ascii_twin_says(name):
+    home = vectors(name)
+    entries = parse_ima_list((home / "ima_bin").read_bytes())
+    told = [line.split(" ")[3:5] for line in (home / "ima_ascii").read_text().splitlines()]
+    found = [decode_fields(one) for one in entries]
+    assert [[f"{f.algorithm}:{f.digest.hex()}", f.name.decode()] for f in found] == told
+
+
+def test_public_list_gives_signature_buffer_and_typed_digest():
+    home = vectors("public") / "ima" / "ibmtss"
+    entries = parse_ima_list((home / "imatest.log").read_bytes())
+    signed, buffered = decode_fields(entries[10]), decode_fields(entries[13])
+    assert signed.name == b"/usr/lib/systemd/systemd"
+    assert signed.signature is not None
+    assert signed.signature[:2] == b"\x03\x02"
+    assert buffered.name == b".builtin_trusted_keys"
+    assert buffered.buffer is not None
+    assert hashlib.new(buffered.algorithm, buffered.buffer).digest() == buffered.digest
+    assert decode_fields(entries[15]).kind == "ima"
+    assert decode_fields(entries[6]).name == b"boot_aggregate"
+
+
+def test_verity_digest_is_told_from_a_files():
+    assert decode_fields(entry("ima-ngv2", b"verity:sha256:\0" + DIGEST, b"/f\0")).kind == "verity"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        entry("ima-ng", b"sha256:\0" + DIGEST[:-1], b"/f\0"),
+        entry("ima-ng", b"sha257:\0" + DIGEST, b"/f\0"),
+        entry("ima-ng", DIGEST, b"/f\0"),
+        entry("ima-ng", b"sha256:\0" + DIGEST, b"/f"),
+        entry("ima-ng", b"sha256:\0" + DIGEST, b"/f\0g\0"),
+        entry("ima-ng", b"sha256:\0" + DIGEST, b"/" * 4097 + b"\0"),
+        entry("ima-ng", b"sha256:\0" + DIGEST, b"/f\0", b""),
+        entry("ima-sig", b"sha256:\0" + DIGEST, b"/f\0", bytes(4097)),
+        entry("ima-ngv2", b"sha256:\0" + DIGEST, b"/f\0"),
+        entry("ima-other", b"sha256:\0" + DIGEST, b"/f\0"),
+    ],
+)
+def test_fields_that_are_not_as_the_template_says_are_refused(bad):
+    with pytest.raises(ImaListError):
+        decode_fields(bad)
