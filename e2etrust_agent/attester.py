@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes evidence of this host: quote, event log, running domains."""
+"""Takes evidence of this host: quote, event log, IMA list, running domains."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from e2etrust_agent.domains import QemuDomain
@@ -12,12 +13,14 @@ from e2etrust_agent.identity import Identity
 from e2etrust_agent.launches import LaunchBook
 from e2etrust_core.evidence.model import (
     MAX_EVENT_LOG,
+    MAX_IMA_PART,
     HostEvidence,
     PcrSelection,
     Quote,
     RunningDomain,
 )
-from e2etrust_core.messages import Challenge, WrappedKey
+from e2etrust_core.evidence.tpm_structures import decode_quote
+from e2etrust_core.messages import Challenge, ImaFrom, WrappedKey
 from e2etrust_core.suites import suite
 from e2etrust_core.tpm.credential import activate_credential
 from e2etrust_core.tpm.device import Tpm
@@ -27,6 +30,43 @@ from e2etrust_core.tpm.quote import take_quote
 Binding = Callable[[bytes, list[RunningDomain]], bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class MeasurementLogs:
+    """Where this host's kernel shows what was measured; None: it has no such log."""
+
+    event_log: Path | None = None
+    ima_list: Path | None = None
+
+    def read_event_log(self) -> bytes | None:
+        """:raises StateError: it cannot be read, or is too long."""
+        return _read(self.event_log, 0, MAX_EVENT_LOG, "event log", "event_log")
+
+    def read_ima_list(self, offset: int) -> bytes | None:
+        """Return the list from byte *offset* on.
+
+        :raises StateError: it cannot be read, or the rest is too long to send.
+        """
+        return _read(self.ima_list, offset, MAX_IMA_PART, "IMA list", "ima_list")
+
+
+def _read(path: Path | None, offset: int, limit: int, what: str, option: str) -> bytes | None:
+    if path is None:
+        return None
+    code = f"{what.upper().replace(' ', '_')}_UNREADABLE"
+    try:
+        with path.open("rb") as stream:
+            stream.seek(offset)
+            found = stream.read(limit + 1)
+    except OSError as exc:
+        remedy = f"Check [agent] {option}."
+        raise StateError(
+            f"{what} cannot be read: {exc.strerror}", code=code, remedy=remedy
+        ) from exc
+    if len(found) > limit:
+        raise StateError(f"{what} is longer than {limit} bytes", code=code)
+    return found
+
+
 class Attester:
     """This host's TPM with its identity.  Threads may share it; the TPM serves one at a time."""
 
@@ -34,12 +74,12 @@ class Attester:
         self,
         tpm: Tpm,
         identity: Identity,
-        event_log: Path | None,
+        logs: MeasurementLogs,
         domains: Callable[[], list[QemuDomain]],
         book: LaunchBook,
     ) -> None:
         self._tpm = tpm
-        self._event_log = event_log
+        self._logs = logs
         self._domains = domains
         self._book = book
         self.identity = identity
@@ -48,13 +88,20 @@ class Attester:
         """Answer *challenge*; ``binding(nonce, domains)`` gives the quote's qualifying data.
 
         :raises DomainsUnreadableError: what runs here is not known, so nothing is claimed.
-        :raises StateError: the event log is wanted and cannot be read.
+        :raises StateError: the event log or IMA list is wanted and cannot be read.
         :raises e2etrust_core.tpm.errors.TpmError: the TPM does not answer or refuses.
         """
         domains = self._book.evidence(self._domains())
-        log = self._read_event_log() if challenge.event_log else None
+        log = self._logs.read_event_log() if challenge.event_log else None
         quote = self.quote(binding(challenge.nonce, domains), challenge.selection)
-        return HostEvidence(quote=quote, event_log=log, domains=domains)
+        found = HostEvidence(quote=quote, event_log=log, domains=domains)
+        return found if challenge.ima is None else self._with_ima(found, challenge.ima)
+
+    def _with_ima(self, evidence: HostEvidence, known: ImaFrom) -> HostEvidence:
+        """Add the list, read after the quote: it then holds all that the quote covers."""
+        boot = decode_quote(evidence.quote.attest).clock_info.reset_count
+        offset = known.offset if boot == known.reset_count else 0
+        return replace(evidence, ima=self._logs.read_ima_list(offset), ima_from=offset)
 
     def quote(self, qualifying: bytes, selection: PcrSelection) -> Quote:
         """TPM2_Quote by this host's attestation key.
@@ -86,19 +133,3 @@ class Attester:
         :raises e2etrust_core.tpm.errors.UnwrapRefused: another TPM's, or the PCRs changed.
         """
         return unwrap_key(self._tpm, self.identity.ak.ek_kind, wrapped)
-
-    def _read_event_log(self) -> bytes | None:
-        if self._event_log is None:
-            return None
-        try:
-            with open(self._event_log, "rb") as stream:
-                log = stream.read(MAX_EVENT_LOG + 1)
-        except OSError as exc:
-            raise StateError(
-                f"event log cannot be read: {exc.strerror}",
-                code="EVENT_LOG_UNREADABLE",
-                remedy="Check [agent] event_log.",
-            ) from exc
-        if len(log) > MAX_EVENT_LOG:
-            raise StateError("event log is too large", code="EVENT_LOG_UNREADABLE")
-        return log

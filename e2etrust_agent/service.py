@@ -94,7 +94,7 @@ class AgentService:
         book = LaunchBook(settings.state_dir / "launches.json", settings.start_grace)
         list_domains = partial(running_domains, settings.domain_status_dir)
         find = partial(find_domain, settings.domain_status_dir)
-        attester = Attester(tpm, identity, settings.event_log, list_domains, book)
+        attester = Attester(tpm, identity, settings.logs, list_domains, book)
         outbox = Outbox(
             settings.state_dir / "reports", settings.host, self._verifier, attester.vouch
         )

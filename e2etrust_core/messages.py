@@ -124,14 +124,25 @@ class ChallengeRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ImaFrom:
+    """The verifier knows the first ``offset`` bytes of the IMA list of the boot that the TPM counts
+    as ``reset_count``; of any other boot it knows nothing."""
+
+    offset: int = 0
+    reset_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Challenge:
-    """``lease`` is the id of the host's lease now, None where it has none."""
+    """``lease`` is the id of the host's lease now, None where it has none; ``ima`` is None where no
+    IMA list is asked for."""
 
     nonce: bytes
     expires_in: float
     selection: PcrSelection
     event_log: bool
     lease: str | None = None
+    ima: ImaFrom | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,12 @@ AGENT_OPTS = [
         help="TCG event log of this boot; empty where the host has none.",
     ),
     cfg.StrOpt(
+        "ima_list",
+        default="/sys/kernel/security/ima/binary_runtime_measurements",
+        help="IMA measurement list, sent where a policy has rules for it; empty where the host "
+        "has none. What the verifier knows of it already is not sent again.",
+    ),
+    cfg.StrOpt(
         "libvirt_uri",
         default="qemu:///system",
         help="libvirt through which a guest is asked for its evidence.",

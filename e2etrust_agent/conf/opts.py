@@ -9,6 +9,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
+from e2etrust_agent.attester import MeasurementLogs
 from e2etrust_agent.conf import agent
 
 
@@ -21,7 +22,7 @@ class Settings:
     suite: str
     socket: Path
     state_dir: Path
-    event_log: Path | None
+    logs: MeasurementLogs
     libvirt_uri: str
     domain_status_dir: Path
     rpc_timeout: float
@@ -46,7 +47,7 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         suite=group.suite,
         socket=Path(group.socket),
         state_dir=Path(group.state_dir),
-        event_log=Path(group.event_log) if group.event_log else None,
+        logs=MeasurementLogs(_path(group.event_log), _path(group.ima_list)),
         libvirt_uri=group.libvirt_uri,
         domain_status_dir=Path(group.domain_status_dir),
         rpc_timeout=group.rpc_timeout,
@@ -55,6 +56,10 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         start_grace=group.start_grace,
         guest_timeout=group.guest_timeout,
     )
+
+
+def _path(value: str) -> Path | None:
+    return Path(value) if value else None
 
 
 def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 
 from e2etrust_client.appraise.folder import RecordedEvidence, RecordedQuote
-from e2etrust_core.appraisal.appraise import add_event_policy_row
+from e2etrust_core.appraisal.appraise import add_event_policy_row, add_ima_rows
 from e2etrust_core.appraisal.checks import Rows
 from e2etrust_core.appraisal.errors import EventLogAbsent, EventLogMismatch
 from e2etrust_core.appraisal.model import CheckResult, HostPolicy
@@ -18,8 +18,8 @@ from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.ek_certificate import verify_ek_certificate
 from e2etrust_core.evidence.errors import ImaListMismatch, QuoteError, SignerForeign
 from e2etrust_core.evidence.event_log import EV_NO_ACTION
-from e2etrust_core.evidence.ima_list import IMA_PCR, ImaEntry, entries_quoted
-from e2etrust_core.evidence.model import PcrSelection
+from e2etrust_core.evidence.ima_list import IMA_PCR, ImaEntry, entries_quoted, parse_ima_list
+from e2etrust_core.evidence.model import HostEvidence, PcrSelection
 from e2etrust_core.evidence.quote import (
     QUOTE_CHECKS,
     QuoteCase,
@@ -109,11 +109,14 @@ def _quote_rows(
     if evidence.event_log is not None:
         held = "the event log comes to the quoted values"
         rows.run("event-log", held, lambda: _check_log(recorded, evidence, question))
-    if evidence.ima is not None and any(IMA_PCR in values for values in quote.pcrs.values()):
-        entries = evidence.ima
+    policy = question.policy
+    if policy is not None and policy.ima is not None:
+        found = HostEvidence(quote, ima=evidence.ima)
+        add_ima_rows(rows, policy, found, case.facts(), None)
+    elif evidence.ima is not None and any(IMA_PCR in values for values in quote.pcrs.values()):
+        entries = parse_ima_list(evidence.ima)
         held = "the IMA list comes to the quoted PCR 10"
         rows.run("ima-list", held, lambda: _check_ima(recorded, entries))
-    policy = question.policy
     if policy is not None:
         _policy_rows(rows, policy, recorded, evidence)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from e2etrust_core.errors import EvidenceError
 from e2etrust_core.evidence.event_log import EventLog, parse_event_log
-from e2etrust_core.evidence.ima_list import MAX_IMA_LIST, ImaEntry, parse_ima_list
+from e2etrust_core.evidence.ima_list import MAX_IMA_LIST, parse_ima_list
 from e2etrust_core.evidence.model import MAX_EVENT_LOG, PcrValues, Quote
 from e2etrust_core.evidence.tpm_bytes import unsized
 from e2etrust_core.evidence.tpm_structures import decode_public, decode_signature
@@ -49,7 +49,7 @@ class RecordedEvidence:
     eks: dict[str, bytes]
     ek_certificates: dict[str, bytes]
     event_log: EventLog | None
-    ima: list[ImaEntry] | None
+    ima: bytes | None
 
 
 def read_folder(folder: Path) -> RecordedEvidence:
@@ -167,5 +167,9 @@ def _event_log(path: Path) -> EventLog | None:
     return parse_event_log(_bytes(path, MAX_EVENT_LOG)) if path.exists() else None
 
 
-def _ima(path: Path) -> list[ImaEntry] | None:
-    return parse_ima_list(_bytes(path, MAX_IMA_LIST)) if path.exists() else None
+def _ima(path: Path) -> bytes | None:
+    if not path.exists():
+        return None
+    data = _bytes(path, MAX_IMA_LIST)
+    parse_ima_list(data)  # what no reader can read is told before any check
+    return data

@@ -12,6 +12,7 @@ from pathlib import Path
 from e2etrust_client.appraise.checks import Outcome, Question, appraise_recorded
 from e2etrust_client.appraise.folder import FolderUnreadable, read_folder
 from e2etrust_core.appraisal.policy import parse_policy
+from e2etrust_core.appraisal.policy_ima import FilesBeside
 from e2etrust_core.errors import E2ETrustError, InputError
 
 TRUSTED, NOT_TRUSTED, UNREADABLE = 0, 1, 2
@@ -60,8 +61,9 @@ def _parser() -> argparse.ArgumentParser:
 def _question(arguments: argparse.Namespace) -> Question:
     policy = None
     if arguments.policy is not None:
+        beside = FilesBeside(arguments.policy.parent)
         try:
-            policy = parse_policy(_read(arguments.policy).decode())
+            policy = parse_policy(_read(arguments.policy).decode(), beside)
         except UnicodeDecodeError:
             raise FolderUnreadable(f"{arguments.policy} is not text") from None
     authorities = None

@@ -16,10 +16,12 @@ from e2etrust_core.appraisal.errors import (
 )
 from e2etrust_core.appraisal.event_checks import check_events
 from e2etrust_core.appraisal.event_rules import EventRules
+from e2etrust_core.appraisal.ima_checks import ReadList, check_entries, read_list
 from e2etrust_core.appraisal.model import HostPolicy, Verdict
 from e2etrust_core.appraisal.pcr_checks import check_policy, replay_differences
 from e2etrust_core.appraisal.quote_rows import GENUINE, add_quote_rows
-from e2etrust_core.appraisal.reference import Appraisal, ClockSeen, HostReference
+from e2etrust_core.appraisal.reference import Appraisal, ClockSeen, HostReference, ImaSeen
+from e2etrust_core.evidence.errors import ImaListMismatch
 from e2etrust_core.evidence.event_log import EventLog, parse_event_log
 from e2etrust_core.evidence.model import HostEvidence, PcrSelection, RunningDomain
 from e2etrust_core.evidence.quote import QuoteFacts
@@ -27,6 +29,8 @@ from e2etrust_core.evidence.quote import QuoteFacts
 CLOCK = "clock"
 EVENT_LOG = "event-log"
 EVENT_POLICY = "event-policy"
+IMA_LIST = "ima-list"
+IMA_POLICY = "ima-policy"
 PCR_POLICY = "pcr-policy"
 RUNNING_DOMAINS = "running-domains"
 
@@ -68,9 +72,10 @@ def appraise_host(
     if _names_values(policy):
         held = f"every PCR is as policy {policy.name} accepts"
         rows.run(PCR_POLICY, held, lambda: check_policy(policy, good.pcrs))
+    seen = add_ima_rows(rows, policy, evidence, good, reference.ima)
     held = "every running server that demands trust was launched with it"
     rows.run(RUNNING_DOMAINS, held, lambda: check_domains(evidence.domains, known_launches))
-    return Appraisal(Verdict(rows.checks), facts, genuine)
+    return Appraisal(Verdict(rows.checks), facts, genuine, seen)
 
 
 def check_clock(last: ClockSeen | None, facts: QuoteFacts) -> None:
@@ -141,6 +146,48 @@ def add_event_policy_row(rows: Rows, rules: EventRules, log: EventLog | None, po
         rows.checks[-1] = replace(rows.checks[-1], reason=told)
 
 
+def add_ima_rows(
+    rows: Rows,
+    policy: HostPolicy,
+    evidence: HostEvidence,
+    facts: QuoteFacts,
+    known: ImaSeen | None,
+) -> ImaSeen | None:
+    """Add the rows of the IMA list, where *policy* has rules for it; return how far it was good."""
+    rules = policy.ima
+    if rules is None:
+        return None
+
+    def read() -> ReadList:
+        begun = _begun(policy, evidence, known)
+        return read_list(rules, evidence.ima, begun, facts.pcrs)
+
+    found = rows.run(IMA_LIST, "the IMA list comes to the quoted PCR 10", read)
+    if found is None:
+        rows.not_reached(IMA_POLICY, IMA_LIST)
+        return None
+    reset = facts.reset_count
+    held = f"every entry is one that policy {policy.name} accepts"
+    seen = rows.run(
+        IMA_POLICY,
+        held,
+        lambda: check_entries(rules, found, facts.pcrs, policy.fingerprint, reset),
+    )
+    if seen is not None:
+        left = f"{seen.excluded} left out by pattern, {seen.violations} violations"
+        told = f"{held}: {seen.entries} entries, {left}"
+        rows.checks[-1] = replace(rows.checks[-1], reason=told)
+    return seen
+
+
+def _begun(policy: HostPolicy, evidence: HostEvidence, known: ImaSeen | None) -> ImaSeen | None:
+    if evidence.ima_from == 0:
+        return None
+    if known is None or (known.offset, known.policy) != (evidence.ima_from, policy.fingerprint):
+        raise ImaListMismatch("the IMA list goes on from where no good attestation ended")
+    return known
+
+
 def _names_values(policy: HostPolicy) -> bool:
     # A policy of nothing at all keeps the row, and fails it.
     return bool(policy.pcrs) or policy.events is None
@@ -169,6 +216,8 @@ def _add_unreached(rows: Rows, policy: HostPolicy) -> None:
         (EVENT_LOG, policy.wants_event_log),
         (EVENT_POLICY, policy.events is not None),
         (PCR_POLICY, _names_values(policy)),
+        (IMA_LIST, policy.ima is not None),
+        (IMA_POLICY, policy.ima is not None),
         (RUNNING_DOMAINS, True),
     ]
     for name in [name for name, due in asked if due]:

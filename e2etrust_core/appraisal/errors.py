@@ -110,3 +110,45 @@ class EventMissing(AppraisalError):
 
     code = "EVENT_MISSING"
     remedy = "see whether the host booted by another path than the policy was written for"
+
+
+class ImaAbsent(AppraisalError):
+    """The policy asks for an IMA list and there is none to hold against it."""
+
+    code = "IMA_LIST_ABSENT"
+    remedy = "set ima_list in agent.conf, and see that the kernel measures (ima_policy=)"
+
+
+class ImaFileRefused(AppraisalError):
+    """A file was measured that no allowlist, signature or exclusion of the policy accepts."""
+
+    code = "IMA_FILE_REFUSED"
+    remedy = "find out where that file comes from; if it is good, add it to an allowlist"
+
+
+class ImaBufferRefused(AppraisalError):
+    """A key or critical data was measured that no rule of the policy accepts."""
+
+    code = "IMA_BUFFER_REFUSED"
+    remedy = "find out what loaded that key or changed that state; if it is good, add a rule"
+
+
+class ImaViolation(AppraisalError):
+    """A file was written while it was measured: nobody knows what was read."""
+
+    code = "IMA_VIOLATION"
+    remedy = "reboot the host; see what writes to files that are run, or report violations only"
+
+
+class ImaAggregateMismatch(AppraisalError):
+    """The list's boot_aggregate is not of the quoted PCRs."""
+
+    code = "IMA_AGGREGATE_MISMATCH"
+    remedy = "the list is of another boot, or aggregate_bank is not the kernel's ima_hash"
+
+
+class ImaEntryMissing(AppraisalError):
+    """An entry that the policy asks for was never measured."""
+
+    code = "IMA_ENTRY_MISSING"
+    remedy = "see that the kernel's IMA policy measures what the policy asks for"

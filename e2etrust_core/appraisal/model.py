@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from e2etrust_core.appraisal.event_rules import EventRules
+from e2etrust_core.appraisal.ima_rules import ImaRules
 
 Outcome = Literal["pass", "fail"]
 Recovery = Literal["operator", "automatic"]
@@ -20,7 +21,9 @@ class HostPolicy:
     also come out of replaying the host's TCG event log; ``lease_seconds``: how long a pass
     holds; ``recovery``: whether a host that failed comes back by a later pass (``automatic``) or
     only when an operator approves it (``operator``); ``events``: what the event log may and must
-    hold (:mod:`.policy_events`), in place of PCR values or besides them.
+    hold (:mod:`.policy_events`), in place of PCR values or besides them; ``ima``: what its IMA list
+    may and must hold (:mod:`.policy_ima`), besides them; ``fingerprint``: SHA-256 (hex) of the text
+    that it was read from and of the files that the text names.
 
     As YAML (one file a policy)::
 
@@ -39,6 +42,8 @@ class HostPolicy:
     lease_seconds: int = 60
     recovery: Recovery = "operator"
     events: EventRules | None = None
+    ima: ImaRules | None = None
+    fingerprint: str = ""
 
     @property
     def wants_event_log(self) -> bool:

@@ -3,21 +3,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Any
 
 import yaml
 
+from e2etrust_core.appraisal.ima_checks import AGGREGATE_PCRS
+from e2etrust_core.appraisal.ima_rules import ImaRules
 from e2etrust_core.appraisal.model import HostPolicy, Recovery
 from e2etrust_core.appraisal.policy_events import parse_events
+from e2etrust_core.appraisal.policy_ima import PolicyFiles, parse_ima
 from e2etrust_core.errors import PolicyError
+from e2etrust_core.evidence.ima_list import IMA_PCR
 from e2etrust_core.evidence.model import PcrSelection
 from e2etrust_core.suites import HASHES
 
 _MAX_TEXT = 1024 * 1024
 _MAX_LEASE = 3600
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_FIELDS = {"name", "hosts", "pcrs", "event_log_pcrs", "lease_seconds", "recovery", "events"}
+_FIELDS = {"name", "hosts", "pcrs", "event_log_pcrs", "lease_seconds", "recovery", "events", "ima"}
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -40,10 +45,11 @@ class _StrictLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-def parse_policy(text: str) -> HostPolicy:
+def parse_policy(text: str, files: PolicyFiles | None = None) -> HostPolicy:
     """Read one policy.
 
     :param text: YAML, as shown at :class:`.model.HostPolicy`; digests are hexadecimal text.
+    :param files: the allowlists and keyrings that the text may name; None: it may name none.
     :raises PolicyError: not YAML, or a field that is missing, unknown or wrong; it is named.
     """
     if len(text) > _MAX_TEXT:
@@ -62,6 +68,7 @@ def parse_policy(text: str) -> HostPolicy:
     events = None if "events" not in document else parse_events(document["events"])
     # Events say more than the value they come to: a policy that has rules for them needs no values.
     values = {} if events is not None and "pcrs" not in document else _pcrs(document.get("pcrs"))
+    ima = None if "ima" not in document else parse_ima(document["ima"], files)
     return HostPolicy(
         name=_name(document.get("name")),
         hosts=_hosts(document.get("hosts")),
@@ -70,6 +77,8 @@ def parse_policy(text: str) -> HostPolicy:
         lease_seconds=_lease(document.get("lease_seconds", 60)),
         recovery=_recovery(document.get("recovery", "operator")),
         events=events,
+        ima=ima,
+        fingerprint=_fingerprint(text, ima),
     )
 
 
@@ -80,7 +89,27 @@ def selection_of(policy: HostPolicy) -> PcrSelection:
     }
     if (events := policy.events) is not None:
         wanted.setdefault(events.bank, set(policy.event_log_pcrs)).update(events.pcrs)
+    if (ima := policy.ima) is not None:
+        wanted.setdefault(ima.bank, set()).add(IMA_PCR)
+        wanted.setdefault(ima.aggregate_bank, set()).update(AGGREGATE_PCRS)
     return {bank: sorted(indexes) for bank, indexes in wanted.items()}
+
+
+def steady_selection(policy: HostPolicy) -> PcrSelection:
+    """Return the PCRs of :func:`selection_of` that stay as they are while the host runs."""
+    selection = selection_of(policy)
+    if policy.ima is not None:
+        bank = policy.ima.bank
+        selection[bank] = [index for index in selection[bank] if index != IMA_PCR]
+    return {bank: indexes for bank, indexes in selection.items() if indexes}
+
+
+def _fingerprint(text: str, ima: ImaRules | None) -> str:
+    parts = [text.encode()]
+    if ima is not None:
+        parts += [allowed.digest for allowed in ima.allowed]
+        parts.append(ima.keyring.fingerprint)
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
 def _name(value: object) -> str:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from e2etrust_core.appraisal.model import Verdict
 from e2etrust_core.evidence.quote import QuoteFacts
@@ -20,10 +20,29 @@ class ClockSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class ImaSeen:
+    """How far a host's IMA list was accepted, and by which policy (its fingerprint).
+
+    ``value`` is PCR 10 after ``entries`` entries, which take up ``offset`` bytes of the list;
+    ``reset_count`` that of the quote; ``met`` the required entries that were among them.
+    """
+
+    policy: str
+    reset_count: int
+    value: bytes
+    offset: int
+    entries: int
+    excluded: int = 0
+    violations: int = 0
+    met: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class HostReference:
     """The one immutable record of a host: TPMT_PUBLIC areas of EK and AK.
 
-    ``last_clock`` is None before the first good quote.
+    ``last_clock`` is None before the first good quote; ``ima`` is what was known of its IMA list
+    when the challenge was drawn.
     """
 
     host: str
@@ -31,6 +50,7 @@ class HostReference:
     ak_public: bytes
     suite: Suite
     last_clock: ClockSeen | None = None
+    ima: ImaSeen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +64,8 @@ class Appraisal:
     verdict: Verdict
     facts: QuoteFacts | None = None
     genuine: bool = False
+    #: What to keep as the next ``ima``; None where the list was not asked for or not accepted.
+    ima: ImaSeen | None = None
 
     @property
     def clock(self) -> ClockSeen | None:

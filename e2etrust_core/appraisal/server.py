@@ -23,6 +23,7 @@ from e2etrust_core.appraisal.model import HostPolicy, Verdict
 from e2etrust_core.appraisal.pcr_checks import check_policy, replay_differences
 from e2etrust_core.appraisal.policy import selection_of
 from e2etrust_core.evidence.event_log import parse_event_log
+from e2etrust_core.evidence.ima_list import IMA_PCR
 from e2etrust_core.evidence.model import GuestEvidence, GuestIdentity, PcrSelection, Quote
 from e2etrust_core.evidence.quote import QuoteFacts, verify_quote
 from e2etrust_core.launch import launch_binding, server_binding
@@ -138,7 +139,8 @@ def _check_host_unchanged(launched: QuoteFacts, now: QuoteFacts) -> None:
         f"{bank}:{index}"
         for bank, values in launched.pcrs.items()
         for index, value in values.items()
-        if now.pcrs.get(bank, {}).get(index) != value
+        # What the host runs goes on into PCR 10, and is the verifier's to appraise.
+        if index != IMA_PCR and now.pcrs.get(bank, {}).get(index) != value
     ]
     if changed:
         raise HostChanged(f"the host's PCR {', '.join(changed)} changed since the launch")

@@ -12,6 +12,8 @@ PcrSelection = dict[str, list[int]]
 
 #: A TCG event log larger than this is refused unread.
 MAX_EVENT_LOG = 2 * 1024 * 1024
+#: Most that a host sends of its IMA list at once, in bytes (some 70,000 entries).
+MAX_IMA_PART = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,17 @@ class RunningDomain:
 
 @dataclass(frozen=True, slots=True)
 class HostEvidence:
-    """What a host sends for one challenge.  ``event_log`` is binary_bios_measurements."""
+    """What a host sends for one challenge.
+
+    ``event_log`` is binary_bios_measurements, ``ima`` binary_runtime_measurements from byte
+    ``ima_from`` on, read after the quote was made.
+    """
 
     quote: Quote
     event_log: bytes | None = None
     domains: list[RunningDomain] = field(default_factory=list)
+    ima: bytes | None = None
+    ima_from: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class HostState(Base):
 
     ``generation`` is that of its last change; ``held`` keeps it untrusted until an operator
     approves; ``failed`` is a JSON list of the checks that failed last; the counters are those of
-    the newest authentic quote (TPMS_CLOCK_INFO).
+    the newest authentic quote (TPMS_CLOCK_INFO); ``ima`` (JSON) is how far its IMA list was good.
     """
 
     __tablename__ = "host_states"
@@ -66,6 +66,7 @@ class HostState(Base):
     clock: Mapped[int | None] = mapped_column(sa.BigInteger)
     reset_count: Mapped[int | None] = mapped_column(sa.BigInteger)
     restart_count: Mapped[int | None] = mapped_column(sa.BigInteger)
+    ima: Mapped[str | None] = mapped_column(LONG_TEXT)
 
 
 class Generation(Base):
@@ -98,8 +99,9 @@ class Enrolment(Base):
 class Challenge(Base):
     """A nonce, good for one answer of one host for one purpose.
 
-    The counters are those known when it was drawn: evidence for it is younger than they are,
-    in whatever order answers arrive.
+    The counters and ``ima`` are those known when it was drawn: evidence for it is younger than they
+    are, in whatever order answers arrive.  ``policy`` is the fingerprint of the policy whose
+    questions it asks.
     """
 
     __tablename__ = "challenges"
@@ -112,6 +114,8 @@ class Challenge(Base):
     clock: Mapped[int | None] = mapped_column(sa.BigInteger)
     reset_count: Mapped[int | None] = mapped_column(sa.BigInteger)
     restart_count: Mapped[int | None] = mapped_column(sa.BigInteger)
+    ima: Mapped[str | None] = mapped_column(LONG_TEXT)
+    policy: Mapped[str] = mapped_column(WORD, server_default="")
     issued_at: Mapped[datetime] = mapped_column(Moment)
     expires_at: Mapped[datetime] = mapped_column(Moment, index=True)
     used: Mapped[int] = mapped_column(sa.SmallInteger, default=0)

@@ -50,6 +50,7 @@ def open_case(around: Surroundings, host: str, nonce: bytes, purpose: str) -> Ca
     able to take a host down by sending old answers again.
 
     :raises HostUnknown, NonceUnknown, PolicyMissing, PolicyError: nothing can be appraised.
+    :raises EvidenceStale: the policy is another than when the challenge was drawn.
     """
     check_host_name(host)
     now = around.now()
@@ -59,7 +60,11 @@ def open_case(around: Surroundings, host: str, nonce: bytes, purpose: str) -> Ca
     challenge = around.db.read(lambda s: challenges.find(s, nonce, host, purpose, now))
     if challenge is None:
         raise _nonce_unknown(around, host)
-    return Case(record, challenge, around.policies.policy_for(host))
+    policy = around.policies.policy_for(host)
+    if challenge.policy not in ("", policy.fingerprint):
+        # Answers to the old questions: neither a pass nor a failure of the new policy.
+        raise EvidenceStale("the host's policy changed after this challenge was drawn")
+    return Case(record, challenge, policy)
 
 
 def appraise(
@@ -121,6 +126,7 @@ def settle(
     if found.verdict.trusted and standing.failed_since(state, case.challenge.issued_at):
         raise EvidenceStale("the host failed a check after this challenge was drawn")
     standing.see_clock(state, found.clock, now)
+    standing.see_ima(state, found.ima if found.verdict.trusted else None)
     checks = list(found.verdict.checks)
     if not found.verdict.trusted:
         _condemn(session, case, state, checks, evidence, around)
@@ -140,7 +146,8 @@ def _reference(case: Case) -> reference.HostReference:
     if drawn.clock is not None:
         seen = reference.ClockSeen(drawn.clock, drawn.reset_count or 0, drawn.restart_count or 0)
     suite = suites.suite(host.suite)
-    return reference.HostReference(host.name, host.ek_public, host.ak_public, suite, seen)
+    ima = standing.ima_seen(drawn.ima)
+    return reference.HostReference(host.name, host.ek_public, host.ak_public, suite, seen, ima)
 
 
 def _known_launches(

@@ -9,9 +9,10 @@ from datetime import timedelta
 from sqlalchemy.orm import Session
 
 from e2etrust_core import wire
+from e2etrust_core.appraisal.model import HostPolicy
 from e2etrust_core.appraisal.policy import selection_of
 from e2etrust_core.launch import attest_binding
-from e2etrust_core.messages import AttestRequest, AttestResult, ChallengeRequest
+from e2etrust_core.messages import AttestRequest, AttestResult, ChallengeRequest, ImaFrom
 from e2etrust_core.messages import Challenge as ChallengeMessage
 from e2etrust_verifier.db import challenges, hosts
 from e2etrust_verifier.db.models import Challenge, HostState
@@ -34,17 +35,29 @@ def challenge(around: Surroundings, request: ChallengeRequest) -> ChallengeMessa
     selection = selection_of(policy)
     nonce = secrets.token_bytes(_NONCE_SIZE)
 
-    def work(session: Session) -> str | None:
+    def work(session: Session) -> Challenge:
         if hosts.find(session, request.host) is None:
             raise HostUnknown(f"host {request.host} is not enrolled")
         drawn = _drawn(around, request, nonce, hosts.state(session, request.host))
         drawn.selection = wire.to_json(selection).decode()
+        drawn.policy = policy.fingerprint
+        if policy.ima is None:
+            drawn.ima = None
         challenges.add(session, drawn)
-        return drawn.lease_id
+        return drawn
 
-    lease = around.db.write(work)
+    drawn = around.db.write(work)
     lifetime = around.settings.nonce_lifetime
-    return ChallengeMessage(nonce, lifetime, selection, policy.wants_event_log, lease)
+    ima = _ima_from(drawn, policy) if policy.ima is not None else None
+    return ChallengeMessage(nonce, lifetime, selection, policy.wants_event_log, drawn.lease_id, ima)
+
+
+def _ima_from(drawn: Challenge, policy: HostPolicy) -> ImaFrom:
+    """What another policy accepted has to be looked at again, from the first entry on."""
+    seen = standing.ima_seen(drawn.ima)
+    if seen is None or seen.policy != policy.fingerprint:
+        return ImaFrom()
+    return ImaFrom(seen.offset, seen.reset_count)
 
 
 def _drawn(
@@ -64,6 +77,7 @@ def _drawn(
         drawn.clock = state.clock
         drawn.reset_count = state.reset_count
         drawn.restart_count = state.restart_count
+        drawn.ima = state.ima
     return drawn
 
 

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from e2etrust_core.appraisal.policy import steady_selection
 from e2etrust_core.appraisal.reference import Appraisal
 from e2etrust_core.errors import E2ETrustError, InputError
 from e2etrust_core.evidence.key_wrap import wrap_for_host
@@ -87,7 +89,8 @@ def _wrapped_key(
     if request.key_id is None or found.facts is None:
         return None
     key = around.keys.image_key(request.key_id)
-    return wrap_for_host(case.host.ek_public, key, case.selection, found.facts.pcrs)
+    selection = steady_selection(case.policy)
+    return wrap_for_host(case.host.ek_public, key, selection, found.facts.pcrs)
 
 
 def _grant(
@@ -126,7 +129,8 @@ def _record(
         host_ek_public=case.host.ek_public,
         host_ak_public=case.host.ak_public,
         nonce=ask.nonce,
-        evidence=ask.evidence,
+        # The IMA list is the verifier's to appraise, and may be long.
+        evidence=replace(ask.evidence, ima=None, ima_from=0),
         request=ask.request,
         lease=lease,
         policy=case.policy.name,

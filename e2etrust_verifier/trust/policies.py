@@ -9,6 +9,7 @@ from pathlib import Path
 
 from e2etrust_core.appraisal.model import HostPolicy
 from e2etrust_core.appraisal.policy import parse_policy
+from e2etrust_core.appraisal.policy_ima import FilesBeside
 from e2etrust_core.errors import PolicyError
 from e2etrust_verifier.trust.errors import PolicyMissing
 
@@ -23,6 +24,7 @@ class PolicyStore:
         self._lock = threading.Lock()
         self._stamp: _Stamp | None = None
         self._policies: list[HostPolicy] = []
+        self._files = FilesBeside(directory)
 
     def policy_for(self, host: str) -> HostPolicy:
         """Return the first policy, by file name, whose patterns match *host*.
@@ -38,18 +40,23 @@ class PolicyStore:
 
     def _current(self) -> list[HostPolicy]:
         with self._lock:
-            paths = sorted(self._directory.glob("*.yaml"))
-            stamp = tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in paths)
+            # Also what policies name: allowlists and keyrings stand beside them.
+            there = sorted(path for path in self._directory.glob("*") if path.is_file())
+            stamp = tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in there)
             if stamp != self._stamp:
-                self._policies = [read_policy(path) for path in paths]
+                paths = [path for path in there if path.suffix == ".yaml"]
+                self._policies = [read_policy(path, self._files) for path in paths]
                 self._stamp = stamp
             return self._policies
 
 
-def read_policy(path: Path) -> HostPolicy:
-    """Return the policy in a file.  Raises PolicyError naming the file."""
+def read_policy(path: Path, files: FilesBeside | None = None) -> HostPolicy:
+    """Return the policy in a file, with the allowlists and keyrings beside it.
+
+    :raises PolicyError: naming the file.
+    """
     try:
-        return parse_policy(path.read_text(encoding="utf-8"))
+        return parse_policy(path.read_text(encoding="utf-8"), files or FilesBeside(path.parent))
     except PolicyError as exc:
         raise PolicyError(
             f"{path.name}: {exc.reason}", code=exc.code, remedy="e2etrust-manage policy check FILE"

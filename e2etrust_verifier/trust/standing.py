@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from e2etrust_core import wire
 from e2etrust_core.appraisal.model import CheckResult
-from e2etrust_core.appraisal.reference import ClockSeen
+from e2etrust_core.appraisal.reference import ClockSeen, ImaSeen
 from e2etrust_core.errors import InputError
 from e2etrust_core.messages import LeaseGrant
 from e2etrust_verifier.db import events, hosts, leases
@@ -53,6 +53,29 @@ def failed_checks(state: HostState) -> list[CheckResult]:
         return wire.from_json(list[CheckResult], state.failed)
     except InputError:
         return [UNREADABLE]
+
+
+def ima_seen(text: str | None) -> ImaSeen | None:
+    """Return how far an IMA list was accepted; what cannot be read counts for nothing."""
+    if text is None:
+        return None
+    try:
+        return wire.from_json(ImaSeen, text)
+    except InputError:
+        return None
+
+
+def see_ima(state: HostState, seen: ImaSeen | None) -> None:
+    """Keep how far the list was accepted; answers may arrive in another order than drawn."""
+    known = ima_seen(state.ima)
+    if seen is None:
+        state.ima = None
+    elif (
+        known is None
+        or known.policy != seen.policy
+        or (known.reset_count, known.offset) < (seen.reset_count, seen.offset)
+    ):
+        state.ima = wire.to_json(seen).decode()
 
 
 def has_lease(state: HostState | None, now: datetime) -> bool:

@@ -43,7 +43,7 @@ def main() -> int:
         def domains() -> list:
             return running_domains(Path(status_dir))
 
-        attester = Attester(tpm, identity, settings.event_log, domains, book)
+        attester = Attester(tpm, identity, settings.logs, domains, book)
         print(json.dumps(attack(bus, attester, settings.host)))
     return 0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from e2etrust_agent.attester import Attester
+from e2etrust_agent.attester import Attester, MeasurementLogs
 from e2etrust_agent.domains import QemuDomain
 from e2etrust_agent.errors import DomainsUnreadableError, IdentityError, StateError
 from e2etrust_agent.identity import forget_identity, identity_path, load_or_create
@@ -33,7 +33,7 @@ SUITE = "ecc-p256-sha256"
 def attester(tpm: Tpm, directory: Path, domains: list[QemuDomain] | None = None) -> Attester:
     identity = load_or_create(tpm, "host1", SUITE, directory)
     book = LaunchBook(directory / "launches.json", 60)
-    return Attester(tpm, identity, None, lambda: domains or [], book)
+    return Attester(tpm, identity, MeasurementLogs(), lambda: domains or [], book)
 
 
 def challenge(event_log: bool = False) -> Challenge:
@@ -142,7 +142,7 @@ def test_no_evidence_without_the_list_of_domains(swtpm: str, tmp_path: Path) -> 
     with open_tpm(swtpm) as tpm:
         identity = load_or_create(tpm, "host1", SUITE, tmp_path)
         book = LaunchBook(tmp_path / "launches.json", 60)
-        host = Attester(tpm, identity, None, unreadable, book)
+        host = Attester(tpm, identity, MeasurementLogs(), unreadable, book)
         with pytest.raises(DomainsUnreadableError):
             host.evidence(challenge(), attest_binding)
 
@@ -151,7 +151,7 @@ def test_wanted_event_log_that_is_missing_is_an_error(swtpm: str, tmp_path: Path
     with open_tpm(swtpm) as tpm:
         identity = load_or_create(tpm, "host1", SUITE, tmp_path)
         book = LaunchBook(tmp_path / "launches.json", 60)
-        host = Attester(tpm, identity, tmp_path / "none", list, book)
+        host = Attester(tpm, identity, MeasurementLogs(event_log=tmp_path / "none"), list, book)
         with pytest.raises(StateError) as caught:
             host.evidence(challenge(event_log=True), attest_binding)
     assert caught.value.code == "EVENT_LOG_UNREADABLE"

@@ -209,3 +209,45 @@ def test_log_altered_where_no_digest_covers_it_does_not_turn_secure_boot_on(fold
     assert {(check, why) for _, check, why in failed(document)} == {
         ("event-policy", "EVENT_NOT_COVERED")
     }
+
+
+def ima_policy(folder: Path, leave_out: str = "") -> Path:
+    """The policy that accepts every file of the capture's list, but for one."""
+    path = policy(folder)
+    told = [line.split(" ")[3:5] for line in (folder / "ima_ascii").read_text().splitlines()]
+    # One path may stand with several contents: files were written in between.
+    files = [one for one in told if one[1].startswith("/") and one[1] != leave_out]
+    lines = [f"{digest.removeprefix('sha256:')}  {name}\n" for digest, name in files]
+    (folder / "files.sha256").write_text("".join(lines))
+    path.write_text(path.read_text() + "ima: {allow: [files.sha256]}\n")
+    return path
+
+
+@pytest.mark.parametrize("name", ["ovmf-plain", "ovmf-sm3"])
+def test_captured_ima_list_is_held_against_the_policys_files(name, tmp_path, capsys):
+    copied = tmp_path / name
+    shutil.copytree(vectors(name), copied)
+    copied.chmod(0o700)
+    for path in copied.glob("q_sm2.*"):  # over the SM3 bank alone, and the policy is of SHA-256
+        path.unlink()
+    code, document = told(capsys, str(copied), "--policy", str(ima_policy(copied)))
+    assert (code, failed(document)) == (0, set())
+    reasons = [row["reason"] for row in document["checks"] if row["check"] == "ima-policy"]
+    assert reasons
+    assert all("entries, 0 left out" in reason for reason in reasons)
+
+
+def test_file_of_the_captured_list_that_the_policy_does_not_know_is_named(folder, capsys):
+    path = ima_policy(folder, leave_out="/bin/busybox")
+    code, document = told(capsys, str(folder), "--policy", str(path))
+    assert code == 1
+    assert ("q_final", "ima-policy", "IMA_FILE_REFUSED") in failed(document)
+    wheres = {row["where"] for row in document["checks"] if row["code"] == "IMA_FILE_REFUSED"}
+    assert wheres == {"ima 3"}
+
+
+def test_policy_of_files_and_a_folder_without_a_list(folder, capsys):
+    path = ima_policy(folder)
+    (folder / "ima_bin").unlink()
+    _, document = told(capsys, str(folder), "--policy", str(path))
+    assert ("q_final", "ima-list", "IMA_LIST_ABSENT") in failed(document)

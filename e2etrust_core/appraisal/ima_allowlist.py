@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which files may be measured: millions of them in some 33 bytes each.
+
+A file is kept as the SHA-256 of what template ima-ng records of it (digest and path), so in a
+SHA-256 bank the digest that is extended is the very key.  Keys stand sorted in one block, and a
+table of prefixes says where to look.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from array import array
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from e2etrust_core.errors import PolicyError
+
+_KEY = 32
+MAX_LINE = 8192
+MAX_FILES = 20_000_000
+#: Hash by number of hexadecimal digits, where a line does not name it (SM3 must be named).
+_BY_LENGTH = {40: "sha1", 64: "sha256", 96: "sha384", 128: "sha512"}
+_LENGTH = {"sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128, "sm3": 64}
+_LINE = re.compile(rb"(?:(verity:)?([a-z0-9]+):)?([0-9a-fA-F]+) [ *](.+)", re.DOTALL)
+
+
+def file_key(algorithm: str, digest: bytes, path: bytes, *, verity: bool = False) -> bytes:
+    """Return the key of one file.
+
+    :param algorithm: as the kernel names it (crypto/hash_info.c): ``sha256``, ``sm3``.
+    """
+    kind = b"verity:" if verity else b""
+    fields = (kind + algorithm.encode() + b":\0" + digest, path + b"\0")
+    return hashlib.sha256(b"".join(len(one).to_bytes(4, "little") + one for one in fields)).digest()
+
+
+class Allowlist:
+    """A set of files; made once, never changed.  ``digest`` is over all of it."""
+
+    def __init__(self, keys: Iterable[bytes]) -> None:
+        heaps = [bytearray() for _ in range(256)]
+        for key in keys:
+            heaps[key[0]] += key
+        block = bytearray()
+        for heap in heaps:
+            block += b"".join(
+                sorted({bytes(heap[n : n + _KEY]) for n in range(0, len(heap), _KEY)})
+            )
+            heap.clear()
+        self._keys = bytes(block)
+        self.digest = hashlib.sha256(self._keys).digest()
+        # Some eight keys to a prefix.
+        self._shift = 32 - min(24, max(1, len(self).bit_length() - 3))
+        self._starts = self._table()
+
+    def __len__(self) -> int:
+        return len(self._keys) // _KEY
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory."""
+        return len(self._keys) + self._starts.itemsize * len(self._starts)
+
+    def __contains__(self, key: bytes) -> bool:
+        return not self.absent([key])
+
+    def absent(self, keys: Sequence[bytes]) -> list[int]:
+        """Return which of *keys*, by their place, are not in the list."""
+        block, starts, shift, number_of = self._keys, self._starts, self._shift, int.from_bytes
+        find = block.find
+        missing = []
+        for place, key in enumerate(keys):
+            prefix = number_of(key[:4], "big") >> shift
+            end = starts[prefix + 1]
+            at = find(key, starts[prefix], end)
+            while at >= 0 and at % _KEY:  # across two keys
+                at = find(key, at + 1, end)
+            if at < 0:
+                missing.append(place)
+        return missing
+
+    def _table(self) -> array[int]:
+        counts = array("I", bytes(4 * ((1 << (32 - self._shift)) + 1)))
+        for at in range(0, len(self._keys), _KEY):
+            counts[(int.from_bytes(self._keys[at : at + 4], "big") >> self._shift) + 1] += _KEY
+        for before, after in pairwise(range(len(counts))):
+            counts[after] += counts[before]
+        return counts
+
+
+def read_allowlist(lines: Iterable[bytes]) -> Allowlist:
+    """Read lines as sha256sum(1) writes them: digest, two spaces, path.
+
+    A digest may name its hash, ``sm3:`` must, and ``verity:`` before that says that it is an
+    fs-verity digest.  Empty lines and those with ``#`` at the beginning are left out.
+
+    :raises PolicyError: a line that is none of that, by its number.
+    """
+    return Allowlist(_keys(lines))
+
+
+def _keys(lines: Iterable[bytes]) -> Iterable[bytes]:
+    files = 0
+    for number, line in enumerate(lines, 1):
+        text = line.rstrip(b"\r\n")
+        if not text or text.startswith(b"#"):
+            continue
+        files += 1
+        if files > MAX_FILES:
+            raise PolicyError(f"an allowlist of more than {MAX_FILES} files")
+        yield _line_key(text, number)
+
+
+def _line_key(text: bytes, number: int) -> bytes:
+    escaped = text.startswith(b"\\")  # sha256sum's way with a path that holds a newline
+    found = _LINE.fullmatch(text[1:] if escaped else text) if len(text) <= MAX_LINE else None
+    if found is None:
+        raise PolicyError(f"line {number}: a digest, two spaces and a path")
+    verity, named, digits, path = found.groups()
+    algorithm = named.decode() if named else _BY_LENGTH.get(len(digits), "")
+    if _LENGTH.get(algorithm) != len(digits):
+        raise PolicyError(f"line {number}: the digest is of no hash known here")
+    if escaped:
+        path = path.replace(b"\\n", b"\n").replace(b"\\r", b"\r").replace(b"\\\\", b"\\")
+    return file_key(algorithm, bytes.fromhex(digits.decode()), path, verity=bool(verity))

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An IMA list, or what is new of one, held against a quote and a policy's rules.
+
+Work goes on where the last good attestation ended: what it left is PCR 10 as it was then, so a part
+of a list that leads from there to the quoted value holds all that was measured in between.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from e2etrust_core.appraisal.errors import (
+    AppraisalError,
+    ImaAbsent,
+    ImaAggregateMismatch,
+    ImaBufferRefused,
+    ImaEntryMissing,
+    ImaFileRefused,
+    ImaViolation,
+)
+from e2etrust_core.appraisal.ima_allowlist import file_key
+from e2etrust_core.appraisal.ima_rules import BufferRule, ImaRules
+from e2etrust_core.appraisal.reference import ImaSeen
+from e2etrust_core.crypto import digest_of
+from e2etrust_core.evidence.errors import ImaListError
+from e2etrust_core.evidence.ima_fields import ImaFields, decode_fields
+from e2etrust_core.evidence.ima_frames import Covered, ImaFrames, covered_by_quote, split_ima_list
+from e2etrust_core.evidence.ima_list import IMA_PCR
+from e2etrust_core.evidence.model import PcrValues
+from e2etrust_core.suites import HASHES
+
+BOOT_AGGREGATE = b"boot_aggregate"
+#: Linux ima_crypto.c, ima_calc_boot_aggregate_tfm: PCRs 0 to 7 with SHA-1, 8 and 9 too with others.
+AGGREGATE_PCRS = tuple(range(10))
+_SHA1_PCRS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ReadList:
+    """A list, or part of one, with how much of it the quote covers."""
+
+    frames: ImaFrames
+    covered: Covered
+    quoted: bytes
+    begun: ImaSeen | None
+
+
+@dataclass
+class _Tally:
+    """What comes together while entries are looked at."""
+
+    excluded: int = 0
+    violations: int = 0
+    met: set[str] = field(default_factory=set)
+    accepted: list[int] = field(default_factory=list)
+
+
+def read_list(
+    rules: ImaRules, data: bytes | None, begun: ImaSeen | None, quoted: PcrValues
+) -> ReadList:
+    """Return the list with the entries that the quote covers.
+
+    :param data: binary_runtime_measurements, from where *begun* ended; from its first byte where
+        *begun* is None.
+    :raises ImaAbsent: there is no list.
+    :raises ImaListError: it cannot be read.
+    :raises ImaListMismatch: it does not come to the quoted PCR 10.
+    """
+    if data is None:
+        raise ImaAbsent("the policy asks for an IMA list and none was sent")
+    value = quoted.get(rules.bank, {}).get(IMA_PCR)
+    if value is None:
+        raise ImaAbsent(f"the quote does not cover PCR {IMA_PCR} of bank {rules.bank}")
+    frames = split_ima_list(data)
+    start = begun.value if begun is not None else None
+    covered = covered_by_quote(frames, rules.bank, value, start, rules.known)
+    return ReadList(frames, covered, value, begun)
+
+
+def check_entries(
+    rules: ImaRules, read: ReadList, quoted: PcrValues, fingerprint: str, reset_count: int
+) -> ImaSeen:
+    """Hold every entry under the quote against *rules*; return where the next one goes on.
+
+    :param fingerprint: of the policy: what another one accepted counts for nothing.
+    :raises ImaFileRefused, ImaBufferRefused, ImaViolation, ImaAggregateMismatch: the first entry
+        that is not accepted, and how many more.
+    :raises ImaEntryMissing: boot_aggregate, or a buffer that a rule requires, was never measured.
+    """
+    before = read.begun
+    tally = _Tally(met=set(before.met) if before is not None else set())
+    first = before.entries if before is not None else 0
+    faults = []
+    for number in _not_in_allowlists(rules, read, tally):
+        try:
+            _look(rules, read.frames, number, quoted, tally)
+        except AppraisalError as exc:
+            exc.where = f"ima {first + number + 1}"
+            faults.append(exc)
+    if faults:
+        _raise_first(faults)
+    for name in (BOOT_AGGREGATE.decode(), *rules.required):
+        if name not in tally.met:
+            raise ImaEntryMissing(f"{name}, which the policy asks for, was not measured")
+    if not read.covered.padded:
+        entries = ((read.frames.bodies[n], read.covered.digests[n]) for n in tally.accepted)
+        rules.known.remember(entries)
+    return _seen(read, tally, fingerprint, reset_count)
+
+
+def _not_in_allowlists(rules: ImaRules, read: ReadList, tally: _Tally) -> list[int]:
+    """Return the numbers of the entries that no allowlist knows; the others are accepted."""
+    left = read.covered.unknown
+    keys = _keys(rules, read)
+    for allowed in rules.allowed:
+        missing = [left[place] for place in allowed.absent([keys[n] for n in left])]
+        here = set(missing)
+        tally.accepted += [n for n in left if n not in here]
+        left = missing
+    return left
+
+
+def _keys(rules: ImaRules, read: ReadList) -> Sequence[bytes]:
+    frames, covered = read.frames, read.covered
+    if frames.template == "ima-ng" and rules.bank == "sha256" and not covered.padded:
+        # What was extended is the very key.  A violation's ones are no file's.
+        return covered.digests
+    keys = [b""] * len(frames)
+    for number in covered.unknown:
+        keys[number] = _key(frames, number)
+    return keys
+
+
+def _key(frames: ImaFrames, number: int) -> bytes:
+    nothing = b"\xff" * 32
+    template, body = frames.templates[number], frames.bodies[number]
+    if not any(frames.heads[number][4:]) or template == "ima-buf":
+        return nothing
+    if template == "ima-ng":
+        return hashlib.sha256(body).digest()
+    if template == "ima-sig":
+        # The first two fields are those of ima-ng, whose lengths tell where they end.
+        second = 4 + int.from_bytes(body[:4], "little")
+        end = second + 4 + int.from_bytes(body[second : second + 4], "little")
+        return hashlib.sha256(body[:end]).digest() if end <= len(body) else nothing
+    try:
+        found = decode_fields(frames.entry(number))
+    except ImaListError:
+        return nothing
+    return file_key(found.algorithm, found.digest, found.name, verity=found.kind == "verity")
+
+
+def _look(
+    rules: ImaRules, frames: ImaFrames, number: int, quoted: PcrValues, tally: _Tally
+) -> None:
+    entry = frames.entry(number)
+    if entry.violation:
+        # Its words are under no digest, so not even the path is known.
+        if not rules.violations:
+            raise ImaViolation("a file was open for writing while it was measured")
+        tally.violations += 1
+        return
+    try:
+        found = decode_fields(entry)
+    except ImaListError as exc:
+        raise ImaFileRefused(exc.reason) from None
+    if found.buffer is not None:
+        _look_at_buffer(rules.buffers, found, tally)
+    elif found.name == BOOT_AGGREGATE:
+        _check_aggregate(rules, found, quoted)
+        tally.met.add(BOOT_AGGREGATE.decode())
+    elif rules.keyring.signed(found):
+        tally.accepted.append(number)
+    elif rules.excludes(found.name):
+        tally.excluded += 1
+    else:
+        raise ImaFileRefused(f"{_plain(found.name)} is not as the policy accepts")
+
+
+def _look_at_buffer(rules: Sequence[BufferRule], found: ImaFields, tally: _Tally) -> None:
+    name, buffer = found.name.decode("utf-8", "replace"), found.buffer or b""
+    text = buffer.rstrip(b"\0").decode("utf-8", "replace")
+    for rule in rules:
+        if rule.name == name and (
+            rule.anything
+            or hashlib.sha256(buffer).digest() in rule.digests
+            or text in rule.text
+            or any(fnmatch.fnmatchcase(text, pattern) for pattern in rule.like)
+        ):
+            tally.met.add(name)
+            return
+    raise ImaBufferRefused(f"{_plain(found.name)} is not as the policy accepts")
+
+
+def _check_aggregate(rules: ImaRules, found: ImaFields, quoted: PcrValues) -> None:
+    """boot_aggregate ties the list to this boot's firmware: a list of another boot has another."""
+    bank = rules.aggregate_bank
+    hashing = HASHES[bank]
+    pcrs = AGGREGATE_PCRS[: _SHA1_PCRS if bank == "sha1" else None]
+    values = quoted.get(bank, {})
+    if found.algorithm != hashing.hashlib_name or not set(pcrs) <= values.keys():
+        raise ImaAggregateMismatch(f"boot_aggregate is not of bank {bank}, as the policy has it")
+    due = digest_of(hashing.hashlib_name, b"".join(values[n] for n in pcrs))
+    if not hmac.compare_digest(due, found.digest):
+        raise ImaAggregateMismatch("boot_aggregate is not of the quoted PCRs")
+
+
+def _raise_first(faults: list[AppraisalError]) -> None:
+    first, more = faults[0], len(faults) - 1
+    if more:
+        first.reason = f"{first.reason} (and {more} more entries)"
+    raise first
+
+
+def _seen(read: ReadList, tally: _Tally, fingerprint: str, reset_count: int) -> ImaSeen:
+    before, count = read.begun, read.covered.count
+    return ImaSeen(
+        policy=fingerprint,
+        reset_count=reset_count,
+        value=read.quoted,
+        offset=(before.offset if before else 0) + read.frames.size_of(count),
+        entries=(before.entries if before else 0) + count,
+        excluded=(before.excluded if before else 0) + tally.excluded,
+        violations=(before.violations if before else 0) + tally.violations,
+        met=sorted(tally.met),
+    )
+
+
+def _plain(name: bytes) -> str:
+    # A host's words go to logs and terminals: no control characters, no endless names.
+    text = name.decode("utf-8", "replace")
+    return "".join(char if char.isprintable() else "?" for char in text)[:200]

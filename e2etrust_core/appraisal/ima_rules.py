@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a policy says of a host's IMA list, as values.
+
+Every entry under the quote must be accepted: a file by an allowlist, by a signature or by a pattern
+of paths that are left out (and counted); a measured buffer (key, critical data) by a rule.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from e2etrust_core.appraisal.ima_allowlist import Allowlist
+from e2etrust_core.evidence.ima_signature import Keyring
+
+#: Entries that a policy accepted are known again by their data; beyond so many all are forgotten.
+MAX_KNOWN = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class BufferRule:
+    """Measured buffers called ``name``: by SHA-256 of the buffer, as text, or like a pattern of
+    the whole text (:mod:`fnmatch`); ``anything`` looks at none.  ``required``: there must be one.
+    """
+
+    name: str
+    digests: frozenset[bytes] = frozenset()
+    text: frozenset[str] = frozenset()
+    like: tuple[str, ...] = ()
+    anything: bool = False
+    required: bool = False
+
+
+class KnownEntries(dict[bytes, bytes]):
+    """Template data -> its digest in the rules' bank, of entries that an allowlist or a signature
+    accepted: what the policy decided on content alone, so good for every host of that policy."""
+
+    def remember(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
+        if len(self) >= MAX_KNOWN:
+            self.clear()
+        room = MAX_KNOWN - len(self)
+        for _, (body, digest) in zip(range(room), entries, strict=False):
+            self[body] = digest
+
+
+@dataclass(frozen=True)
+class ImaRules:
+    """``aggregate_bank``: the bank whose PCRs 0 to 9 boot_aggregate is of (the kernel's ima_hash).
+
+    ``violations``: whether files that were written while they were read (an entry of zeros) are
+    accepted, and told.
+    """
+
+    bank: str
+    aggregate_bank: str
+    allowed: tuple[Allowlist, ...] = ()
+    exclude: tuple[str, ...] = ()
+    keyring: Keyring = field(default_factory=Keyring)
+    buffers: tuple[BufferRule, ...] = ()
+    violations: bool = False
+    known: KnownEntries = field(default_factory=KnownEntries, compare=False)
+
+    @cached_property
+    def _excluded(self) -> re.Pattern[bytes] | None:
+        if not self.exclude:
+            return None
+        # fnmatch's patterns are for the whole name: nothing is excluded by how it begins.
+        patterns = [fnmatch.translate(one) for one in self.exclude]
+        return re.compile("|".join(patterns).encode())
+
+    def excludes(self, path: bytes) -> bool:
+        return self._excluded is not None and self._excluded.match(path) is not None
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return tuple(sorted({rule.name for rule in self.buffers if rule.required}))

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ``ima`` section of a policy, read.
+
+Fields: ``bank`` and ``aggregate_bank``; ``allow`` (files of sha256sum(1) lines beside the policy),
+``signed_by`` (PEM files beside it), ``exclude`` (patterns for whole paths), ``buffers`` (rules with
+``name``, ``digests``, ``text``, ``like``, ``anything``, ``required``), ``violations`` (``refuse``
+or ``report``).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Protocol
+
+from e2etrust_core.appraisal.ima_allowlist import Allowlist, read_allowlist
+from e2etrust_core.appraisal.ima_rules import BufferRule, ImaRules
+from e2etrust_core.errors import PolicyError
+from e2etrust_core.evidence.ima_signature import Keyring, read_keyring
+from e2etrust_core.suites import HASHES
+
+_FIELDS = {"bank", "aggregate_bank", "allow", "signed_by", "exclude", "buffers", "violations"}
+_BUFFER_FIELDS = {"name", "digests", "text", "like", "anything", "required"}
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_MAX_LISTED = 1024
+_MAX_PEM = 1024 * 1024
+
+
+class PolicyFiles(Protocol):
+    """Files that a policy names."""
+
+    def allowlist(self, name: str) -> Allowlist:
+        """:raises PolicyError: it is not there, or not one."""
+
+    def keyring(self, name: str) -> Keyring:
+        """:raises PolicyError: it is not there, or not one."""
+
+
+class FilesBeside:
+    """The files of one directory; an allowlist is read again only when it changes."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._read: dict[str, tuple[tuple[int, int], Allowlist]] = {}
+
+    def allowlist(self, name: str) -> Allowlist:
+        path = self._directory / name
+        try:
+            stat = path.stat()
+            stamp = (stat.st_mtime_ns, stat.st_size)
+            if name not in self._read or self._read[name][0] != stamp:
+                with path.open("rb") as lines:
+                    self._read[name] = (stamp, read_allowlist(lines))
+        except OSError as exc:
+            raise PolicyError(f"{name} cannot be read: {exc.strerror}") from None
+        except PolicyError as exc:
+            raise PolicyError(f"{name}: {exc.reason}") from None
+        return self._read[name][1]
+
+    def keyring(self, name: str) -> Keyring:
+        try:
+            with (self._directory / name).open(encoding="ascii", errors="replace") as file:
+                return read_keyring(file.read(_MAX_PEM))
+        except OSError as exc:
+            raise PolicyError(f"{name} cannot be read: {exc.strerror}") from None
+        except PolicyError as exc:
+            raise PolicyError(f"{name}: {exc.reason}") from None
+
+
+def parse_ima(value: object, files: PolicyFiles | None) -> ImaRules:
+    """Read the section.
+
+    :param files: None where a policy can name no files.
+    :raises PolicyError: a field that is unknown or wrong, or a section that accepts nothing.
+    """
+    section = _mapping(value, "ima", _FIELDS)
+    bank = _bank(section.get("bank", "sha256"), "ima: bank")
+    rules = ImaRules(
+        bank=bank,
+        aggregate_bank=_bank(section.get("aggregate_bank", bank), "ima: aggregate_bank"),
+        allowed=tuple(_files(files).allowlist(name) for name in _names(section, "allow")),
+        exclude=_texts(section.get("exclude", []), "ima: exclude"),
+        keyring=_keyring(files, _names(section, "signed_by")),
+        buffers=_buffers(section.get("buffers", [])),
+        violations=_violations(section.get("violations", "refuse")),
+    )
+    if not (rules.allowed or rules.keyring or rules.buffers):
+        raise PolicyError("ima: nothing is accepted: give it allow, signed_by or buffers")
+    return rules
+
+
+def _files(files: PolicyFiles | None) -> PolicyFiles:
+    if files is None:
+        raise PolicyError("ima: allow and signed_by name files, and there is no folder of them")
+    return files
+
+
+def _keyring(files: PolicyFiles | None, names: list[str]) -> Keyring:
+    keys: dict[bytes, list[Any]] = {}
+    for name in names:
+        for identifier, found in _files(files).keyring(name).keys.items():
+            keys.setdefault(identifier, []).extend(found)
+    return Keyring(keys)
+
+
+def _buffers(value: object) -> tuple[BufferRule, ...]:
+    if not isinstance(value, list) or len(value) > _MAX_LISTED:
+        raise PolicyError(f"ima: buffers: a list of at most {_MAX_LISTED} rules")
+    return tuple(_buffer(rule, f"ima: buffer rule {n}") for n, rule in enumerate(value, 1))
+
+
+def _buffer(value: object, where: str) -> BufferRule:
+    rule = _mapping(value, where, _BUFFER_FIELDS)
+    name = rule.get("name")
+    if not isinstance(name, str) or not 0 < len(name) <= 255:
+        raise PolicyError(f"{where}: name: the measured buffer's, such as selinux-state")
+    if rule.get("anything", True) is not True or not isinstance(rule.get("required", False), bool):
+        raise PolicyError(f"{where}: anything: true, required: true or false, or leave them out")
+    ways = {"digests", "text", "like"} & rule.keys()
+    if bool(ways) is ("anything" in rule):
+        raise PolicyError(f"{where}: digests, text or like, or anything: true")
+    return BufferRule(
+        name,
+        _digests(rule.get("digests", []), f"{where}: digests"),
+        frozenset(_texts(rule.get("text", []), f"{where}: text")),
+        _texts(rule.get("like", []), f"{where}: like"),
+        "anything" in rule,
+        rule.get("required", False),
+    )
+
+
+def _digests(value: object, where: str) -> frozenset[bytes]:
+    digits = _texts(value, where)
+    if not all(re.fullmatch(r"[0-9a-fA-F]{64}", one) for one in digits):
+        raise PolicyError(f"{where}: every digest is 64 hexadecimal digits (SHA-256)")
+    return frozenset(bytes.fromhex(one) for one in digits)
+
+
+def _violations(value: object) -> bool:
+    if value not in ("refuse", "report"):
+        raise PolicyError("ima: violations: refuse or report")
+    return value == "report"
+
+
+def _bank(value: object, where: str) -> str:
+    if not isinstance(value, str) or value not in HASHES:
+        raise PolicyError(f"{where}: known are {', '.join(HASHES)}")
+    return value
+
+
+def _names(section: dict[str, Any], which: str) -> list[str]:
+    names = _texts(section.get(which, []), f"ima: {which}")
+    if not all(_FILE.fullmatch(name) for name in names):
+        raise PolicyError(f"ima: {which}: names of files beside the policy, without a path")
+    return list(names)
+
+
+def _texts(value: object, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > _MAX_LISTED:
+        raise PolicyError(f"{where}: a list of at most {_MAX_LISTED} texts")
+    if not all(isinstance(one, str) and one for one in value):
+        raise PolicyError(f"{where}: every entry is text")
+    return tuple(value)
+
+
+def _mapping(value: object, where: str, known: set[str]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise PolicyError(f"{where}: a mapping of fields")
+    unknown = sorted(str(key) for key in value if key not in known)
+    if unknown:
+        raise PolicyError(f"{where}: unknown field {unknown[0]!r}")
+    return value

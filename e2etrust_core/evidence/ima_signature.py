@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signatures of files as IMA records them (security.ima), and keyrings to check them by.
+
+Linux security/integrity/integrity.h (struct signature_v2_hdr, struct ima_file_id),
+digsig_asymmetric.c and include/uapi/linux/hash_info.h.  Version 2 signs the file's digest, version
+3 a record that says that the digest is one of fs-verity.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_public_key,
+)
+
+from e2etrust_core.errors import PolicyError
+from e2etrust_core.evidence.errors import ImaListError
+from e2etrust_core.evidence.ima_fields import ImaFields
+
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+
+#: EVM_IMA_XATTR_DIGSIG, EVM_XATTR_PORTABLE_DIGSIG is not for files' content, IMA_VERITY_DIGSIG.
+_DIGSIG, _VERITY_DIGSIG = 0x03, 0x06
+_HEADER = 9
+_MAX_KEYS = 256
+_MIN_RSA_BITS = 2048
+#: enum hash_algo -> the kernel's name and the hash.  SHA-1 signs nothing here.
+_ALGORITHMS: dict[int, tuple[str, hashes.HashAlgorithm]] = {
+    4: ("sha256", hashes.SHA256()),
+    5: ("sha384", hashes.SHA384()),
+    6: ("sha512", hashes.SHA512()),
+    7: ("sha224", hashes.SHA224()),
+}
+_PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class ImaSignature:
+    """``key_id`` is 4 bytes of the signer's key identifier, a hint and no proof."""
+
+    version: int
+    algorithm: str
+    key_id: bytes
+    value: bytes
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """Public keys by key identifier; an empty one vouches for nothing."""
+
+    keys: dict[bytes, list[PublicKey]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.keys)
+
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 over all of the keys."""
+        encoded = sorted(
+            identifier + key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            for identifier, keys in self.keys.items()
+            for key in keys
+        )
+        return hashlib.sha256(b"".join(hashlib.sha256(one).digest() for one in encoded)).digest()
+
+    def signed(self, fields: ImaFields) -> bool:
+        """Whether one of the keys signed the file digest of *fields*."""
+        if fields.signature is None:
+            return False
+        try:
+            signature = decode_signature(fields.signature)
+        except ImaListError:
+            return False
+        digest = _signed_digest(signature, fields)
+        if digest is None:
+            return False
+        candidates = self.keys.get(signature.key_id, [])
+        return any(_verifies(key, signature, digest) for key in candidates)
+
+
+def decode_signature(data: bytes) -> ImaSignature:
+    """Decode security.ima as an entry of template ima-sig or ima-sigv2 has it.
+
+    :raises ImaListError: no signature of version 2 or 3, or of a hash that is not taken here.
+    """
+    if len(data) <= _HEADER or (data[0], data[1]) not in ((_DIGSIG, 2), (_VERITY_DIGSIG, 3)):
+        raise ImaListError("an IMA signature of a kind not known here")
+    algorithm = _ALGORITHMS.get(data[2])
+    if algorithm is None:
+        raise ImaListError("an IMA signature with a hash that is not taken here")
+    if int.from_bytes(data[7:9], "big") != len(data) - _HEADER:
+        raise ImaListError("an IMA signature of another length than it states")
+    return ImaSignature(data[1], algorithm[0], data[3:7], data[_HEADER:])
+
+
+def read_keyring(text: str) -> Keyring:
+    """Read PEM certificates and public keys.
+
+    A certificate's key goes by its subject key identifier, any other by the SHA-1 of the public
+    key (RFC 5280, 4.2.1.2); certificates are taken for the key that they carry: their dates and
+    issuers are not looked at, since whoever wrote the policy chose them.
+
+    :raises PolicyError: nothing of the kind in it, or a key that is not taken here.
+    """
+    blocks = [found[0] for found in _PEM.finditer(text)]
+    if not 1 <= len(blocks) <= _MAX_KEYS:
+        raise PolicyError(f"a keyring is 1 to {_MAX_KEYS} PEM certificates or public keys")
+    keys: dict[bytes, list[PublicKey]] = {}
+    for number, block in enumerate(blocks, 1):
+        identifier, key = _key(block, number)
+        keys.setdefault(identifier[-4:], []).append(key)
+    return Keyring(keys)
+
+
+def _key(block: str, number: int) -> tuple[bytes, PublicKey]:
+    identifier = None
+    try:
+        if "BEGIN CERTIFICATE" in block:
+            certificate = x509.load_pem_x509_certificate(block.encode())
+            key = certificate.public_key()
+            identifier = _stated_identifier(certificate)
+        else:
+            key = load_pem_public_key(block.encode())  # type: ignore[assignment]
+        computed = x509.SubjectKeyIdentifier.from_public_key(key).digest
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):
+        raise PolicyError(f"key {number} of the keyring cannot be read") from None
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size >= _MIN_RSA_BITS:
+        return identifier or computed, key
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return identifier or computed, key
+    raise PolicyError(f"key {number} of the keyring: RSA of {_MIN_RSA_BITS} bits or more, or EC")
+
+
+def _stated_identifier(certificate: x509.Certificate) -> bytes | None:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    except x509.ExtensionNotFound:
+        return None
+    return found.value.digest
+
+
+def _signed_digest(signature: ImaSignature, fields: ImaFields) -> bytes | None:
+    """What the signature must be of, None where it is of another kind than the digest."""
+    if signature.algorithm != fields.algorithm:
+        return None
+    if signature.version == 2:
+        return fields.digest if fields.kind == "ima" else None
+    if fields.kind != "verity":
+        return None
+    number = next(n for n, (name, _) in _ALGORITHMS.items() if name == signature.algorithm)
+    record = bytes((_VERITY_DIGSIG, number)) + fields.digest
+    return hashlib.new(signature.algorithm, record).digest()
+
+
+def _verifies(key: PublicKey, signature: ImaSignature, digest: bytes) -> bool:
+    algorithm = next(a for name, a in _ALGORITHMS.values() if name == signature.algorithm)
+    try:
+        if isinstance(key, rsa.RSAPublicKey):
+            key.verify(signature.value, digest, padding.PKCS1v15(), Prehashed(algorithm))
+        else:
+            key.verify(signature.value, digest, ec.ECDSA(Prehashed(algorithm)))
+    except InvalidSignature:
+        return False
+    return True
