@@ -10,6 +10,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import hmac
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -51,12 +52,13 @@ class ReadList:
 
 @dataclass
 class _Tally:
-    """What comes together while entries are looked at."""
+    """What comes together while entries are looked at; ``accepted``: template digest -> digest of
+    those that an allowlist or a signature accepted."""
 
     excluded: int = 0
     violations: int = 0
     met: set[str] = field(default_factory=set)
-    accepted: list[int] = field(default_factory=list)
+    accepted: dict[bytes, bytes] = field(default_factory=dict)
 
 
 def read_list(
@@ -75,9 +77,9 @@ def read_list(
     value = quoted.get(rules.bank, {}).get(IMA_PCR)
     if value is None:
         raise ImaAbsent(f"the quote does not cover PCR {IMA_PCR} of bank {rules.bank}")
-    frames = split_ima_list(data)
+    frames = split_ima_list(data, rules.known)
     start = begun.value if begun is not None else None
-    covered = covered_by_quote(frames, rules.bank, value, start, rules.known)
+    covered = covered_by_quote(frames, rules.bank, value, start)
     return ReadList(frames, covered, value, begun)
 
 
@@ -97,7 +99,7 @@ def check_entries(
     faults = []
     for number in _not_in_allowlists(rules, read, tally):
         try:
-            _look(rules, read.frames, number, quoted, tally)
+            _look(rules, read, number, quoted, tally)
         except AppraisalError as exc:
             exc.where = f"ima {first + number + 1}"
             faults.append(exc)
@@ -107,38 +109,39 @@ def check_entries(
         if name not in tally.met:
             raise ImaEntryMissing(f"{name}, which the policy asks for, was not measured")
     if not read.covered.padded:
-        entries = ((read.frames.bodies[n], read.covered.digests[n]) for n in tally.accepted)
-        rules.known.remember(entries)
+        rules.known.remember(tally.accepted)
     return _seen(read, tally, fingerprint, reset_count)
 
 
 def _not_in_allowlists(rules: ImaRules, read: ReadList, tally: _Tally) -> list[int]:
     """Return the numbers of the entries that no allowlist knows; the others are accepted."""
-    left = read.covered.unknown
-    keys = _keys(rules, read)
-    for allowed in rules.allowed:
-        missing = [left[place] for place in allowed.absent([keys[n] for n in left])]
-        here = set(missing)
-        tally.accepted += [n for n in left if n not in here]
-        left = missing
-    return left
-
-
-def _keys(rules: ImaRules, read: ReadList) -> Sequence[bytes]:
     frames, covered = read.frames, read.covered
+    if not rules.allowed or not covered.unknown:
+        return covered.unknown
+    keys = _keys(rules, frames, covered)
+    left = rules.allowed[0].absent(keys)  # places in covered.unknown
+    for allowed in rules.allowed[1:]:
+        left = [left[place] for place in allowed.absent([keys[place] for place in left])]
+    refused = [covered.unknown[place] for place in left]
+    heads = map(frames.heads.__getitem__, covered.unknown)
+    tally.accepted = dict(zip(heads, covered.digests, strict=True))
+    for number in refused:
+        # Of two entries with one template digest, only one of them good, neither is remembered.
+        tally.accepted.pop(frames.heads[number], None)
+    return refused
+
+
+def _keys(rules: ImaRules, frames: ImaFrames, covered: Covered) -> list[bytes]:
     if frames.template == "ima-ng" and rules.bank == "sha256" and not covered.padded:
         # What was extended is the very key.  A violation's ones are no file's.
         return covered.digests
-    keys = [b""] * len(frames)
-    for number in covered.unknown:
-        keys[number] = _key(frames, number)
-    return keys
+    return [_key(frames, number) for number in covered.unknown]
 
 
 def _key(frames: ImaFrames, number: int) -> bytes:
     nothing = b"\xff" * 32
-    template, body = frames.templates[number], frames.bodies[number]
-    if not any(frames.heads[number][4:]) or template == "ima-buf":
+    body, template = frames.body(number), frames.template or frames.entry(number).template
+    if frames.is_violation(number) or template == "ima-buf":
         return nothing
     if template == "ima-ng":
         return hashlib.sha256(body).digest()
@@ -154,10 +157,8 @@ def _key(frames: ImaFrames, number: int) -> bytes:
     return file_key(found.algorithm, found.digest, found.name, verity=found.kind == "verity")
 
 
-def _look(
-    rules: ImaRules, frames: ImaFrames, number: int, quoted: PcrValues, tally: _Tally
-) -> None:
-    entry = frames.entry(number)
+def _look(rules: ImaRules, read: ReadList, number: int, quoted: PcrValues, tally: _Tally) -> None:
+    entry = read.frames.entry(number)
     if entry.violation:
         # Its words are under no digest, so not even the path is known.
         if not rules.violations:
@@ -174,7 +175,8 @@ def _look(
         _check_aggregate(rules, found, quoted)
         tally.met.add(BOOT_AGGREGATE.decode())
     elif rules.keyring.signed(found):
-        tally.accepted.append(number)
+        place = bisect_left(read.covered.unknown, number)
+        tally.accepted[entry.template_digest] = read.covered.digests[place]
     elif rules.excludes(found.name):
         tally.excluded += 1
     else:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from e2etrust_core.appraisal.ima_allowlist import Allowlist
 from e2etrust_core.evidence.ima_signature import Keyring
 
-#: Entries that a policy accepted are known again by their data; beyond so many all are forgotten.
-MAX_KNOWN = 65_536
+#: Entries that a policy accepted are known again; beyond so many all are forgotten.
+MAX_KNOWN = 131_072
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +35,18 @@ class BufferRule:
 
 
 class KnownEntries(dict[bytes, bytes]):
-    """Template data -> its digest in the rules' bank, of entries that an allowlist or a signature
-    accepted: what the policy decided on content alone, so good for every host of that policy."""
+    """Template digest -> digest in the rules' bank, of entries that an allowlist or a signature
+    accepted: what the policy decided on content alone, so good for every host of that policy.
 
-    def remember(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
-        if len(self) >= MAX_KNOWN:
+    The first is only a name for the second: a list that gives a bad entry a good one's name does
+    not come to the quoted PCR.
+    """
+
+    def remember(self, accepted: Mapping[bytes, bytes]) -> None:
+        if len(self) + len(accepted) > MAX_KNOWN:
             self.clear()
-        room = MAX_KNOWN - len(self)
-        for _, (body, digest) in zip(range(room), entries, strict=False):
-            self[body] = digest
+        if len(accepted) <= MAX_KNOWN:
+            self.update(accepted)
 
 
 @dataclass(frozen=True)

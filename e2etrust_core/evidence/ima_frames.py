@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """An IMA list cut into entries, and how many of them a quote covers: what the fast path stands on.
 
-A list is cut at C speed where all its entries are of one template: the cut is taken only if every
-entry's stated length is that of its piece, and is then the one that reading entry by entry gives.
-Template digests are not looked at: the bank's own digests of the data come to the quoted PCR or
-they do not, and nothing else vouches for an entry.
+PCR 10 is a chain of the entries' digests.  A sequence of digests that comes to the quoted value is
+the sequence that was extended, whatever the list says: so of an entry that is known by its template
+digest only what is known of it is taken, and a list that lies comes to another value.  Only entries
+that are new are looked at: a list is cut at C speed at the name of its template, and every new
+piece must be as long as it states; else the list is read entry by entry.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -31,6 +32,7 @@ from e2etrust_core.evidence.ima_list import (
 from e2etrust_core.suites import HASHES
 
 _LEGACY = "ima"
+_NOTHING_KNOWN: Mapping[bytes, bytes] = {}
 
 
 class _Digest(Protocol):
@@ -39,80 +41,95 @@ class _Digest(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ImaFrames:
-    """Entry *n* is of ``templates[n]``; ``heads[n]`` is its PCR (4 bytes, little-endian) and
-    template digest, ``bodies[n]`` its template data; ``ends[n]`` is where it ends in the list,
-    empty where all are of one template."""
+    """``heads`` are the entries' template digests as the list has them, ``known`` what is known to
+    have been extended for each, or None.
+
+    ``pieces`` is the list cut at ``template``: before the first entry's data, and then each entry's
+    data with its length before it (4 bytes, little-endian) and the next one's PCR and template
+    digest behind it.  Where the entries are of several templates, ``read`` has them, and ``ends``
+    where each ends in the list.
+    """
 
     heads: list[bytes]
-    templates: list[str]
-    bodies: list[bytes]
-    ends: list[int]
+    known: list[bytes | None]
+    template: str | None = None
+    pieces: list[bytes] | None = None
+    read: list[ImaEntry] | None = None
+    ends: list[int] | None = None
 
     def __len__(self) -> int:
-        return len(self.bodies)
+        return len(self.heads)
 
-    @property
-    def template(self) -> str | None:
-        """The one template of all entries, None where there are several."""
-        return self.templates[0] if self.templates and not self.ends else None
+    def body(self, number: int) -> bytes:
+        """Return an entry's template data."""
+        if self.read is not None:
+            return self.read[number].hashed
+        pieces = self.pieces or []
+        piece = pieces[number + 1]
+        return piece[4 : None if number + 2 == len(pieces) else -len(pieces[0])]
 
     def entry(self, number: int) -> ImaEntry:
-        head = self.heads[number]
-        pcr = int.from_bytes(head[:4], "little")
-        return ImaEntry(pcr, self.templates[number], head[4:], self.bodies[number])
+        if self.read is not None:
+            return self.read[number]
+        before = (self.pieces or [])[number]
+        pcr = int.from_bytes(before[-len(self.heads[0]) - 4 :][:4], "little")
+        return ImaEntry(pcr, self.template or "", self.heads[number], self.body(number))
+
+    def is_violation(self, number: int) -> bool:
+        return not any(self.heads[number])
 
     def size_of(self, count: int) -> int:
         """Return the bytes that the first *count* entries take up in the list."""
         if not count:
             return 0
-        if self.ends:
+        if self.ends is not None:
             return self.ends[count - 1]
-        each = len(self.heads[0]) + 8 + len(self.templates[0])
-        return count * each + sum(map(len, self.bodies[:count]))
+        pieces, name = self.pieces or [], 4 + len(self.template or "")
+        behind = 0 if count == len(self) else len(pieces[0])
+        return count * name + sum(map(len, pieces[: count + 1])) - behind
 
-    @property
-    def violations(self) -> list[int]:
-        """The numbers of the entries with a digest of zeros."""
-        if not self.heads:
-            return []
-        zeros = bytes(len(self.heads[0]) - 4)
-        return [n for n, head in enumerate(self.heads) if head[4:] == zeros]
+    def made(self, numbers: list[int], hashing: Callable[[bytes], _Digest]) -> list[bytes]:
+        """Return the hash of the data of entries *numbers*, which ascend."""
+        pieces = self.pieces
+        if pieces is None or not numbers:
+            return [hashing(self.body(number)).digest() for number in numbers]
+        end = -len(pieces[0])
+        made = [hashing(pieces[number + 1][4:end]).digest() for number in numbers[:-1]]
+        return [*made, hashing(self.body(numbers[-1])).digest()]
 
 
 @dataclass(frozen=True, slots=True)
 class Covered:
     """The first ``count`` entries come to the quoted PCR 10.
 
-    ``digests`` are what was extended for each entry; ``unknown`` the numbers, below ``count``, of
-    the entries whose digest was not among the known ones.
+    ``unknown`` are the numbers, below ``count``, of the entries that were not known, ``digests``
+    what was extended for each of those; ``padded`` says that these are padded SHA-1.
     """
 
     count: int
-    digests: list[bytes]
     unknown: list[int]
+    digests: list[bytes]
     padded: bool
 
 
-def split_ima_list(data: bytes) -> ImaFrames:
+def split_ima_list(data: bytes, known: Mapping[bytes, bytes] = _NOTHING_KNOWN) -> ImaFrames:
     """Cut a list, or a part of one that begins with an entry.
 
     :param data: at most :data:`.ima_list.MAX_IMA_LIST` bytes; empty is a list of no entries.
+    :param known: template digest -> digest in the quote's bank, of entries that need not be looked
+        at; never of a violation.
     :raises ImaListError: too long, or cut off, or no list.
     """
     if len(data) > MAX_IMA_LIST:
         raise ImaListError(f"IMA list of {len(data)} bytes, at most {MAX_IMA_LIST} are read")
     if not data:
-        return ImaFrames([], [], [], [])
+        return ImaFrames([], [], read=[], ends=[])
     size = digest_size(data)
-    return _at_once(data, size) or _one_by_one(data, size)
+    return _at_once(data, size, known) or _one_by_one(data, size, known)
 
 
 def covered_by_quote(
-    frames: ImaFrames,
-    bank: str,
-    quoted: bytes,
-    start: bytes | None = None,
-    known: Mapping[bytes, bytes] | None = None,
+    frames: ImaFrames, bank: str, quoted: bytes, start: bytes | None = None
 ) -> Covered:
     """Return how many entries, from the first on, come to the *quoted* PCR 10.
 
@@ -120,106 +137,103 @@ def covered_by_quote(
     is not under the quote, and nothing may be concluded from it.
 
     :param start: PCR 10 before the first entry, for a part of a list; zeros if not said.
-    :param known: template data -> its digest in *bank*, of entries seen before.
     :raises ImaListMismatch: no number of them does.
     """
     hashing = HASHES[bank]
     begin = bytes(hashing.size) if start is None else start
     extend = _constructor(hashing.hashlib_name)
-    ways: list[tuple[Callable[[bytes], bytes], Mapping[bytes, bytes], bool]] = [
-        (lambda body: extend(body).digest(), known or {}, False)
-    ]
+    ways: list[tuple[Callable[[bytes], _Digest], list[bytes | None]]] = [(extend, frames.known)]
     if hashing.size > HASHES["sha1"].size:
         # Kernels without the bank's hash, and all before Linux 5.8, extend the padded SHA-1.
-        ways.append((partial(_padded_sha1, size=hashing.size), {}, True))
-    violations = frames.violations
-    for digest, seen, padded in ways:
-        digests, unknown = _digests(frames, digest, seen, violations, hashing.size)
+        nothing: list[bytes | None] = [None] * len(frames)
+        ways.append((partial(_padded_sha1, size=hashing.size), nothing))
+    for padded, (made_by, known) in enumerate(ways):
+        unknown = [number for number, value in enumerate(known) if value is None]
+        made = _made(frames, unknown, made_by, hashing.size)
+        digests = made
+        if len(unknown) < len(known):
+            digests = list(known)  # type: ignore[arg-type]  # no None is left in it
+            for number, value in zip(unknown, made, strict=True):
+                digests[number] = value
         count = _steps(begin, digests, quoted, extend)
         if count is not None:
-            return Covered(count, digests, [n for n in unknown if n < count], padded)
+            below = unknown if count == len(frames) else [n for n in unknown if n < count]
+            return Covered(count, below, made[: len(below)], bool(padded))
     raise ImaListMismatch(_mismatch(frames))
 
 
-def _digests(
-    frames: ImaFrames,
-    digest: Callable[[bytes], bytes],
-    known: Mapping[bytes, bytes],
-    violations: Sequence[int],
-    size: int,
-) -> tuple[list[bytes], list[int]]:
-    found = [known.get(body) for body in frames.bodies]
-    for number in violations:
-        found[number] = None
-    unknown = [number for number, value in enumerate(found) if value is None]
-    bodies = frames.bodies
-    for number in unknown:
-        found[number] = digest(bodies[number])
-    for number in violations:
-        found[number] = b"\xff" * size
-    return found, unknown  # type: ignore[return-value]  # none is None any more
+def _made(
+    frames: ImaFrames, numbers: list[int], hashing: Callable[[bytes], _Digest], size: int
+) -> list[bytes]:
+    made = frames.made(numbers, hashing)
+    zeros = bytes(len(frames.heads[0])) if frames.heads else b""
+    if zeros in frames.heads:
+        for place, number in enumerate(numbers):
+            if frames.heads[number] == zeros:
+                made[place] = b"\xff" * size
+    return made
 
 
 def _steps(
-    value: bytes, digests: list[bytes], quoted: bytes, extend: Callable[[bytes], _Digest]
+    begin: bytes, digests: list[bytes], quoted: bytes, extend: Callable[[bytes], _Digest]
 ) -> int | None:
-    if value == quoted:
-        return 0
-    for number, digest in enumerate(digests, 1):
+    value = begin
+    for digest in digests:
         value = extend(value + digest).digest()
+    if value == quoted:  # as it is when nothing was measured between quote and list
+        return len(digests)
+    value = begin
+    for number, digest in enumerate(digests):
         if value == quoted:
             return number
+        value = extend(value + digest).digest()
     return None
 
 
 def _mismatch(frames: ImaFrames) -> str:
     # Not looked at before: an entry of another PCR never comes to this one's value.
-    own = IMA_PCR.to_bytes(4, "little")
-    others = [n for n, head in enumerate(frames.heads, 1) if head[:4] != own]
+    others = [n for n in range(len(frames)) if frames.entry(n).pcr != IMA_PCR]
     if others:
-        return f"entry {others[0]} of the IMA list is of another PCR than {IMA_PCR}"
+        return f"entry {others[0] + 1} of the IMA list is of another PCR than {IMA_PCR}"
     return f"no number of the IMA list's entries comes to the quoted PCR {IMA_PCR}"
 
 
-def _at_once(data: bytes, size: int) -> ImaFrames | None:
-    """Cut where every entry is of the first one's template, else None."""
-    first = read_entry(reader(data), size, 1, verify=False)
-    if first.template == _LEGACY:
+def _at_once(data: bytes, size: int, known: Mapping[bytes, bytes]) -> ImaFrames | None:
+    """Cut where every new entry is of the first one's template, else None."""
+    template = read_entry(reader(data), size, 1, verify=False).template
+    if template == _LEGACY:
         return None
-    name = first.template.encode()
-    separator = len(name).to_bytes(4, "little") + name
-    head = 4 + size
-    pieces = data.split(separator)
-    heads = [pieces[0], *[piece[-head:] for piece in pieces[1:-1]]]
-    bodies = [piece[4:-head] for piece in pieces[1:-1]]
-    bodies.append(pieces[-1][4:])
-    lengths = list(map(len, bodies))
-    count = len(bodies)
-    if count > MAX_ENTRIES or max(lengths) > MAX_DATA:
+    head, name = 4 + size, template.encode()
+    pieces = data.split(len(name).to_bytes(4, "little") + name)
+    heads = [piece[-size:] for piece in pieces]
+    heads.pop()
+    if len(pieces[0]) != head or len(heads) > MAX_ENTRIES:
         return None
-    stated = b"".join([piece[:4] for piece in pieces[1:]])
-    whole = count * (head + len(separator) + 4) + sum(lengths) == len(data)
-    if not whole or stated != struct.pack(f"<{count}I", *lengths):
+    found = list(map(known.get, heads))
+    new = pieces[1:]
+    if known:
+        new = [piece for piece, digest in zip(new, found, strict=True) if digest is None]
+    lengths = [len(piece) - 4 - head for piece in new]
+    if new and new[-1] is pieces[-1]:
+        lengths[-1] += head  # nothing behind the last one
+    if new and (min(lengths) < 0 or max(lengths) > MAX_DATA):
         return None
-    return ImaFrames(heads, [first.template] * count, bodies, [])
+    if b"".join([piece[:4] for piece in new]) != struct.pack(f"<{len(new)}I", *lengths):
+        return None
+    return ImaFrames(heads, found, template, pieces)
 
 
-def _one_by_one(data: bytes, size: int) -> ImaFrames:
+def _one_by_one(data: bytes, size: int, known: Mapping[bytes, bytes]) -> ImaFrames:
     cursor = reader(data)
-    frames = ImaFrames([], [], [], [])
+    entries: list[ImaEntry] = []
+    ends: list[int] = []
     while cursor.left:
-        if len(frames) >= MAX_ENTRIES:
+        if len(entries) >= MAX_ENTRIES:
             raise ImaListError(f"IMA list of more than {MAX_ENTRIES} entries")
-        entry = read_entry(cursor, size, len(frames) + 1, verify=False)
-        frames.heads.append(entry.pcr.to_bytes(4, "little") + entry.template_digest)
-        frames.templates.append(entry.template)
-        frames.bodies.append(entry.hashed)
-        frames.ends.append(len(data) - cursor.left)
-    return frames
-
-
-def _padded_sha1(body: bytes, *, size: int) -> bytes:
-    return hashlib.sha1(body).digest().ljust(size, b"\0")  # noqa: S324 - what the kernel extended
+        entries.append(read_entry(cursor, size, len(entries) + 1, verify=False))
+        ends.append(len(data) - cursor.left)
+    heads = [entry.template_digest for entry in entries]
+    return ImaFrames(heads, list(map(known.get, heads)), read=entries, ends=ends)
 
 
 class _Done:
@@ -228,6 +242,11 @@ class _Done:
 
     def digest(self) -> bytes:
         return self._value
+
+
+def _padded_sha1(body: bytes, *, size: int) -> _Digest:
+    digest = hashlib.sha1(body).digest()  # noqa: S324 - what the kernel extended
+    return _Done(digest.ljust(size, b"\0"))
 
 
 def _constructor(name: str) -> Callable[[bytes], _Digest]:

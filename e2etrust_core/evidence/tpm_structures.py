@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -62,6 +63,8 @@ _MAX_PUBLIC = 1024
 _MAX_NUMBER = 512
 _MAX_BANKS = 16
 _MAX_SELECT = 4
+#: Public areas that are decoded once and not for each check of a quote.
+_KEYS_KNOWN = 1024
 
 CURVES: dict[int, ec.EllipticCurve] = {
     TPM_ECC_NIST_P256: ec.SECP256R1(),
@@ -153,6 +156,7 @@ class AttestedQuote:
     pcr_digest: bytes
 
 
+@lru_cache(maxsize=_KEYS_KNOWN)
 def decode_public(data: bytes) -> Public:
     """Decode a TPMT_PUBLIC: RSA, ECC or KEYEDHASH.
 
@@ -217,6 +221,7 @@ def qualified_name(public: bytes, parent_qualified_name: bytes) -> bytes:
     return uint(name_hash.alg_id, 2) + digest.digest()
 
 
+@lru_cache(maxsize=_KEYS_KNOWN)
 def key_of(public: Public) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
     """Return the public key to verify and encrypt with.
 

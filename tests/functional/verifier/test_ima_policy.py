@@ -40,7 +40,7 @@ class MeasuredHost:
 
     def run(self, path: str, content: bytes) -> None:
         entry = ng(path, content)
-        digest = extended(split_ima_list(entry).bodies[0])
+        digest = extended(split_ima_list(entry).entry(0).hashed)
         extend_pcr(self.host.tpm, 10, {"sha256": digest})
         self.list.write_bytes(self.list.read_bytes() + entry)
 

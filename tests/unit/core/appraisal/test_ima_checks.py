@@ -20,6 +20,7 @@ from e2etrust_core.appraisal.policy_ima import FilesBeside
 from e2etrust_core.appraisal.reference import HostReference
 from e2etrust_core.errors import PolicyError
 from e2etrust_core.evidence.ima_frames import split_ima_list
+from e2etrust_core.evidence.ima_list import read_entry, reader
 from e2etrust_core.evidence.ima_signature import read_keyring
 from e2etrust_core.evidence.model import HostEvidence
 from e2etrust_core.launch import attest_binding
@@ -55,8 +56,8 @@ class Host:
         """Extend what the list says, as the kernel does; return the list."""
         digests = []
         for one in self.entries:
-            frames = split_ima_list(one)
-            digests.append(b"\xff" * 32 if frames.violations else extended(frames.bodies[0]))
+            entry = read_entry(reader(one), 20, 1, verify=False)
+            digests.append(b"\xff" * 32 if entry.violation else extended(entry.hashed))
         self.tpm.pcrs["sha256"][10] = pcr10(*digests)
         return b"".join(self.entries)
 
@@ -169,8 +170,8 @@ def test_excluded_entry_is_never_remembered_for_other_hosts(host):
     host.rules(SECTION + "  exclude: ['/tmp/*']\n")
     host.entries.append(ng("/tmp/x"))
     host.appraise()
-    bodies = [split_ima_list(one).bodies[0] for one in host.entries]
-    assert [one in host.policy.ima.known for one in bodies] == [False, True, True, True, False]
+    heads = [split_ima_list(one).heads[0] for one in host.entries]
+    assert [one in host.policy.ima.known for one in heads] == [False, True, True, True, False]
 
 
 def test_memory_of_accepted_entries_is_bounded(host, monkeypatch):
@@ -179,6 +180,15 @@ def test_memory_of_accepted_entries_is_bounded(host, monkeypatch):
         host.seen = None
         assert host.appraise().verdict.trusted
         assert len(host.policy.ima.known) <= 2
+
+
+def test_good_and_bad_entry_of_one_name_are_not_remembered(host):
+    host.rules(SECTION + "  exclude: ['/tmp/*']\n")
+    good = split_ima_list(host.entries[1]).entry(0)
+    bad = split_ima_list(ng("/tmp/x")).entry(0)
+    host.entries.append(line("ima-ng", bad.hashed, digest=good.template_digest))
+    assert host.appraise().verdict.trusted
+    assert good.template_digest not in host.policy.ima.known
 
 
 def test_violation_is_refused_or_reported_as_the_policy_says(host):

@@ -69,7 +69,8 @@ def test_mixed_lists_are_cut_as_they_are_read(kinds, content):
     ends = [frames.size_of(count) for count in range(len(frames) + 1)]
     assert ends == sorted(ends)
     assert ends[-1] == len(data)
-    assert frames.violations == [n for n, kind in enumerate(kinds) if kind == "violation"]
+    made = kinds[: len(frames)]
+    assert [frames.is_violation(n) for n in range(len(frames))] == [k == "violation" for k in made]
 
 
 @given(st.binary(max_size=200), st.integers(0, 300))
@@ -90,8 +91,7 @@ def test_cut_off_list_is_refused():
 
 
 def test_part_of_a_list_goes_on_from_where_the_last_one_ended():
-    bodies = [split_ima_list(ng(path)).bodies[0] for path in PATHS]
-    digests = [extended(one) for one in bodies]
+    digests = [extended(one.hashed) for path in PATHS for one in as_entries(ng(path))]
     start, quoted = pcr10(*digests[:3]), pcr10(*digests[:6])
     part = b"".join(ng(path) for path in PATHS[3:])
     assert covered_by_quote(split_ima_list(part), "sha256", quoted, start).count == 3
@@ -99,26 +99,57 @@ def test_part_of_a_list_goes_on_from_where_the_last_one_ended():
         covered_by_quote(split_ima_list(part), "sha256", quoted)
 
 
-def test_violation_extends_all_ones_even_where_its_data_is_known():
+def test_violation_extends_all_ones_whatever_its_data():
     data = ng(PATHS[0]) + line("ima-ng", body(b"sha256:\0" + bytes(32), b"/f\0"), digest=bytes(20))
-    frames = split_ima_list(data)
-    known = {one: extended(one) for one in frames.bodies}
-    quoted = pcr10(extended(frames.bodies[0]), b"\xff" * 32)
-    found = covered_by_quote(frames, "sha256", quoted, known=known)
-    assert (found.count, found.unknown) == (2, [1])
+    first = as_entries(data)[0]
+    quoted = pcr10(extended(first.hashed), b"\xff" * 32)
+    found = covered_by_quote(split_ima_list(data), "sha256", quoted)
+    assert (found.count, found.unknown) == (2, [0, 1])
 
 
-def test_known_digest_spares_the_hash_and_never_the_replay():
-    frames = split_ima_list(ng(PATHS[0]) + ng(PATHS[1]))
-    digests = [extended(one) for one in frames.bodies]
-    known = {frames.bodies[0]: digests[0]}
-    assert covered_by_quote(frames, "sha256", pcr10(*digests), known=known).unknown == [1]
-    wrong = {frames.bodies[0]: hashlib.sha256(b"other").digest()}
+def test_known_entry_spares_the_hash_and_never_the_replay():
+    data = ng(PATHS[0]) + ng(PATHS[1])
+    digests = [extended(one.hashed) for one in as_entries(data)]
+    heads = split_ima_list(data).heads
+    known = {heads[0]: digests[0]}
+    frames = split_ima_list(data, known)
+    found = covered_by_quote(frames, "sha256", pcr10(*digests))
+    assert (found.unknown, found.digests) == ([1], digests[1:])
+    wrong = {heads[0]: hashlib.sha256(b"other").digest()}
     with pytest.raises(ImaListMismatch):
-        covered_by_quote(frames, "sha256", pcr10(*digests), known=wrong)
+        covered_by_quote(split_ima_list(data, wrong), "sha256", pcr10(*digests))
+
+
+def test_bad_entry_under_a_good_ones_name_does_not_come_to_the_quote():
+    first, good = as_entries(ng(PATHS[0]) + ng(PATHS[1]))
+    bad = as_entries(ng("/evil"))[0]
+    known = {good.template_digest: extended(good.hashed)}
+    data = ng(PATHS[0]) + line("ima-ng", bad.hashed, digest=good.template_digest)
+    quoted = pcr10(extended(first.hashed), extended(bad.hashed))
+    assert covered_by_quote(split_ima_list(data), "sha256", quoted).unknown == [0, 1]
+    with pytest.raises(ImaListMismatch):
+        covered_by_quote(split_ima_list(data, known), "sha256", quoted)
+
+
+def test_new_entry_that_lies_about_its_length_is_refused():
+    lying = line("ima-ng", b"\0" * 7)
+    lying = lying[:-11] + b"\6\0\0\0" + lying[-7:]
+    data = ng(PATHS[0]) + lying + ng(PATHS[1])
+    known = dict.fromkeys(split_ima_list(ng(PATHS[0]) + ng(PATHS[1])).heads, b"d" * 32)
+    with pytest.raises(ImaListError):
+        split_ima_list(data, known)
 
 
 def test_entry_of_another_pcr_is_named():
     other = line("ima-ng", body(b"sha256:\0" + bytes(32), b"/f\0"), pcr=11)
     with pytest.raises(ImaListMismatch, match="entry 2 .* another PCR"):
         covered_by_quote(split_ima_list(ng(PATHS[0]) + other), "sha256", b"q" * 32)
+
+
+def test_legacy_template_has_no_length_of_its_own():
+    name = b"boot_aggregate"
+    entry = b"\x0a\0\0\0" + hashlib.sha1(b"d" * 20 + name.ljust(256, b"\0")).digest()
+    entry += b"\3\0\0\0ima" + b"d" * 20 + len(name).to_bytes(4, "little") + name
+    frames = split_ima_list(entry * 2 + ng(PATHS[0]))
+    assert frames.size_of(2) == 2 * len(entry)
+    assert frames.size_of(3) == 2 * len(entry) + len(ng(PATHS[0]))
