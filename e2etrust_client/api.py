@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from urllib import parse
 
 import msgspec
 from keystoneauth1 import adapter
 from keystoneauth1 import exceptions as ks_exc
 
 from e2etrust_client.errors import ClientError, ServiceRefusal
-from e2etrust_client.model import Event, HostState, ServerTrust, ServiceInfo
+from e2etrust_client.model import Event, HostState, HostVerdict, ServerTrust, ServiceInfo
 from e2etrust_core import wire
 from e2etrust_core.messages import GuestAsk, Refusal, ServerEvidence
 
@@ -26,8 +27,20 @@ class _ErrorBody:
 
 
 @dataclass(frozen=True, slots=True)
+class _Link:
+    rel: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Hosts:
     hosts: list[HostState]
+    hosts_links: list[_Link] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdicts:
+    verdicts: list[HostVerdict]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +75,42 @@ class AttestationClient:
         """Return the keys that launch records are signed with (RFC 7517)."""
         return self._call(dict[str, Any], "GET", "/v1/jwks")
 
-    def hosts(self) -> list[HostState]:
-        return self._call(_Hosts, "GET", "/v1/hosts").hosts
+    def hosts(
+        self, state: str | None = None, limit: int | None = None, marker: str | None = None
+    ) -> list[HostState]:
+        """Return all hosts behind *marker*, at most *limit* of them, page by page."""
+        found: list[HostState] = []
+        while True:
+            left = None if limit is None else limit - len(found)
+            query = {"state": state, "limit": left, "marker": marker}
+            params = {k: v for k, v in query.items() if v is not None}
+            page = self._call(_Hosts, "GET", "/v1/hosts", params=params)
+            found += page.hosts
+            more = any(link.rel == "next" for link in page.hosts_links) and page.hosts
+            if not more or (limit is not None and len(found) >= limit):
+                return found
+            marker = page.hosts[-1].name
 
     def host(self, name: str) -> HostState:
-        return self._call(HostState, "GET", f"/v1/hosts/{name}")
+        return self._call(HostState, "GET", _host_path(name))
+
+    def host_history(self, name: str, limit: int = 20) -> list[HostVerdict]:
+        """Return what came out of the host's appraisals, newest first."""
+        path = f"{_host_path(name)}/verdicts"
+        return self._call(_Verdicts, "GET", path, params={"limit": limit}).verdicts
+
+    def approve_host(self, name: str) -> HostState:
+        """Let a held host be trusted again by its next good evidence."""
+        return self._call(HostState, "POST", f"{_host_path(name)}/action", json={"approve": {}})
+
+    def revoke_host(self, name: str, reason: str = "") -> HostState:
+        """End a host's lease now and hold it."""
+        body = {"revoke": {"reason": reason}}
+        return self._call(HostState, "POST", f"{_host_path(name)}/action", json=body)
+
+    def remove_host(self, name: str) -> None:
+        """Forget a host's keys: it can enrol anew."""
+        self._request("DELETE", _host_path(name))
 
     def server(self, instance: str) -> ServerTrust:
         return self._call(ServerTrust, "GET", f"/v1/servers/{instance}")
@@ -84,6 +128,15 @@ class AttestationClient:
         return self._call(_Events, "GET", "/v1/events", params=params).events
 
     def _call(self, kind: type[T], method: str, path: str, **kwargs: Any) -> T:
+        answer = self._request(method, path, **kwargs)
+        try:
+            return msgspec.convert(answer.json(), type=kind, strict=True, str_keys=True)
+        except (ValueError, msgspec.ValidationError) as exc:
+            raise ClientError(
+                f"the attestation service answered {method} {path} with something else: {exc}"
+            ) from None
+
+    def _request(self, method: str, path: str, **kwargs: Any) -> Any:
         try:
             answer = self._http.request(path, method, raise_exc=False, **kwargs)
         except ks_exc.ClientException as exc:
@@ -94,12 +147,11 @@ class AttestationClient:
             ) from exc
         if answer.status_code >= 400:
             raise _refusal(answer)
-        try:
-            return msgspec.convert(answer.json(), type=kind, strict=True, str_keys=True)
-        except (ValueError, msgspec.ValidationError) as exc:
-            raise ClientError(
-                f"the attestation service answered {method} {path} with something else: {exc}"
-            ) from None
+        return answer
+
+
+def _host_path(name: str) -> str:
+    return f"/v1/hosts/{parse.quote(name, safe='')}"
 
 
 def _refusal(answer: Any) -> ClientError:

@@ -18,7 +18,8 @@ class ServiceInfo:
 
 @dataclass(frozen=True, slots=True)
 class HostState:
-    """``state`` is trusted, untrusted, held or unknown; ``lease_seconds`` what is left."""
+    """``state`` is trusted, untrusted, held or unknown; ``lease_seconds`` what is left; ``checks``
+    those of the last appraisal, in a list of hosts only those that failed."""
 
     name: str
     state: str
@@ -26,6 +27,18 @@ class HostState:
     since: str | None = None
     last_attested: str | None = None
     reset_count: int | None = None
+    checks: list[CheckResult] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class HostVerdict:
+    """What came out of one appraisal of a host; ``purpose`` is attest or launch."""
+
+    id: int
+    at: str
+    purpose: str
+    policy: str
+    trusted: bool
     checks: list[CheckResult] = field(default_factory=list)
 
 

@@ -1,42 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/v1/hosts``: who is trusted now, and why not."""
+"""``/v1/hosts``: who is trusted now, why not, since when, and what an operator decides about it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import falcon
 from sqlalchemy.orm import Session
 
 from e2etrust_core import wire
-from e2etrust_verifier.api.access import Access
+from e2etrust_core.errors import InputError
+from e2etrust_verifier.api import paging
+from e2etrust_verifier.api.access import Access, caller
 from e2etrust_verifier.api.errors import NotFound
 from e2etrust_verifier.db import hosts, verdicts
 from e2etrust_verifier.db.database import Database
-from e2etrust_verifier.db.models import HostState
+from e2etrust_verifier.db.models import HostState, Verdict
 from e2etrust_verifier.policies import hosts as rules
-from e2etrust_verifier.trust import standing
+from e2etrust_verifier.trust import operator, standing
+from e2etrust_verifier.trust.errors import HostUnknown
+
+_MAX_ACTION = 4096
 
 
 @dataclass(frozen=True)
 class Hosts:
+    """``?state=`` of :data:`.standing.StandingWord`, ``?limit=`` and ``?marker=`` (a name)."""
+
     database: Database
     access: Access
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         self.access.require(req, rules.LIST)
         now = datetime.now(UTC)
-
-        def work(session: Session) -> list[dict[str, Any]]:
-            states = hosts.states(session)
-            return [
-                _host(session, host.name, states.get(host.name), now)
-                for host in hosts.everyone(session)
-            ]
-
-        resp.media = {"hosts": self.database.read(work)}
+        limit, after = paging.limit(req), req.get_param("marker")
+        asked = req.get_param("state")
+        if asked is not None and asked not in get_args(standing.StandingWord):
+            known = ", ".join(get_args(standing.StandingWord))
+            raise InputError(f"state is one of {known}")
+        where = standing.where(asked, now) if asked is not None else None  # type: ignore[arg-type]
+        found = self.database.read(lambda s: hosts.page(s, after, limit, where))
+        answer: dict[str, Any] = {"hosts": [_brief(h.name, state, now) for h, state in found]}
+        if len(found) == limit:
+            answer["hosts_links"] = paging.next_link(req, found[-1][0].name)
+        resp.media = answer
 
 
 @dataclass(frozen=True)
@@ -48,46 +57,149 @@ class Host:
         self.access.require(req, rules.SHOW)
         now = datetime.now(UTC)
 
-        def work(session: Session) -> dict[str, Any] | None:
+        def work(session: Session) -> tuple[dict[str, Any], int] | None:
             if hosts.find(session, name) is None:
                 return None
-            return _host(session, name, hosts.state(session, name), now)
+            state = hosts.state(session, name)
+            return _whole(session, name, state, now), state.generation if state else 0
 
         found = self.database.read(work)
         if found is None:
-            raise NotFound(
-                "no such host is enrolled",
-                code="HOST_UNKNOWN",
-                remedy="start e2etrust-agent on it and look at its log",
-            )
-        resp.media = found
+            raise _unknown()
+        resp.media = found[0]
+        # Weak: seconds run on while the standing is the same.  A lease that ran out since is not.
+        tag = f"{found[1]}-{found[0]['state']}"
+        resp.etag = f'W/"{tag}"'
+        if any(known == tag for known in req.if_none_match or ()):
+            resp.status, resp.media = falcon.HTTP_304, None
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        """Forget the host's keys: it can enrol anew."""
+        self.access.require(req, rules.REMOVE)
+        try:
+            operator.remove(self.database, name, datetime.now(UTC), _who(req))
+        except HostUnknown:
+            raise _unknown() from None
+        resp.status = falcon.HTTP_204
 
 
-def _host(session: Session, name: str, state: HostState | None, now: datetime) -> dict[str, Any]:
-    checks = verdicts.results(verdicts.last(session, name))
-    if state is not None and standing.failed_checks(state) == [standing.UNREADABLE]:
-        checks = [standing.UNREADABLE]
+@dataclass(frozen=True)
+class Verdicts:
+    """What came out of each appraisal, newest first; ``?limit=`` and ``?marker=`` (a number)."""
+
+    database: Database
+    access: Access
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        self.access.require(req, rules.HISTORY)
+        limit = paging.limit(req)
+        before = req.get_param_as_int("marker", min_value=1)
+
+        def work(session: Session) -> list[dict[str, Any]] | None:
+            if hosts.find(session, name) is None:
+                return None
+            return [_verdict(one) for one in verdicts.page(session, name, before, limit)]
+
+        found = self.database.read(work)
+        if found is None:
+            raise _unknown()
+        answer: dict[str, Any] = {"verdicts": found}
+        if len(found) == limit:
+            answer["verdicts_links"] = paging.next_link(req, str(found[-1]["id"]))
+        resp.media = answer
+
+
+@dataclass(frozen=True)
+class Revocation:
+    """``reason`` is for whoever asks later."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Nothing:
+    pass
+
+
+@dataclass(frozen=True)
+class Action:
+    """Exactly one of both."""
+
+    approve: Nothing | None = None
+    revoke: Revocation | None = None
+
+
+@dataclass(frozen=True)
+class Actions:
+    """``{"approve": {}}`` or ``{"revoke": {"reason": "..."}}``."""
+
+    database: Database
+    access: Access
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        who = _who(req)  # without a token nothing is read
+        action = wire.from_json(Action, req.bounded_stream.read(_MAX_ACTION + 1), _MAX_ACTION)
+        if (action.approve is None) is (action.revoke is None):
+            raise InputError('the action is {"approve": {}} or {"revoke": {"reason": "..."}}')
+        now = datetime.now(UTC)
+        try:
+            if action.revoke is not None:
+                self.access.require(req, rules.REVOKE)
+                operator.revoke(self.database, name, now, who, action.revoke.reason)
+            else:
+                self.access.require(req, rules.APPROVE)
+                operator.approve(self.database, name, now, who)
+        except HostUnknown:
+            raise _unknown() from None
+        resp.media = self.database.read(lambda s: _whole(s, name, hosts.state(s, name), now))
+
+
+def _who(req: falcon.Request) -> str:
+    return str(caller(req).user_id)
+
+
+def _unknown() -> NotFound:
+    return NotFound(
+        "no such host is enrolled",
+        code="HOST_UNKNOWN",
+        remedy="start e2etrust-agent on it and look at its log",
+    )
+
+
+def _brief(name: str, state: HostState | None, now: datetime) -> dict[str, Any]:
+    """A host with the checks that failed last; it costs one row, however many hosts there are."""
+    failed = standing.failed_checks(state) if state is not None else []
     return {
         "name": name,
-        "state": _word(state, now),
-        "lease_seconds": _left(state, now),
+        "state": standing.word(state, now),
+        "lease_seconds": 0.0 if state is None else standing.seconds_left(state, now),
         "since": state.since.isoformat() if state else None,
         "last_attested": state.attested_at.isoformat() if state and state.attested_at else None,
         "reset_count": state.reset_count if state else None,
-        "checks": [wire.to_dict(c) for c in checks],
+        "checks": [wire.to_dict(c) for c in failed],
     }
 
 
-def _left(state: HostState | None, now: datetime) -> float:
-    return 0.0 if state is None else standing.seconds_left(state, now)
+def _whole(session: Session, name: str, state: HostState | None, now: datetime) -> dict[str, Any]:
+    """A host with all checks of its last appraisal, or with why it stands otherwise than that."""
+    found = _brief(name, state, now)
+    last = verdicts.last(session, name)
+    failed = standing.failed_checks(state) if state is not None else []
+    if not failed or (last is not None and failed == _failed(last)):
+        found["checks"] = [wire.to_dict(c) for c in verdicts.results(last)]
+    return found
 
 
-def _word(state: HostState | None, now: datetime) -> str:
-    """Return trusted, held, untrusted (a check failed) or unknown (no fresh evidence)."""
-    if _left(state, now) > 0:
-        return "trusted"
-    if state is None:
-        return "unknown"
-    if state.held:
-        return "held"
-    return "untrusted" if standing.failed_checks(state) else "unknown"
+def _failed(verdict: Verdict) -> list[Any]:
+    return [c for c in verdicts.results(verdict) if c.outcome != "pass"]
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "id": verdict.id,
+        "at": verdict.at.isoformat(),
+        "purpose": verdict.purpose,
+        "policy": verdict.policy,
+        "trusted": verdict.trusted,
+        "checks": [wire.to_dict(c) for c in verdicts.results(verdict)],
+    }

@@ -11,7 +11,7 @@ import falcon
 
 from e2etrust_verifier.api.access import caller
 
-API_VERSION = "1.0"
+API_VERSION = "1.1"
 
 
 class Root:

@@ -35,6 +35,8 @@ def make_application(conf: cfg.ConfigOpts) -> Any:
         ("/v1/jwks", service.Jwks(lambda: records.published_keys(conf))),
         ("/v1/hosts", hosts.Hosts(database, access)),
         ("/v1/hosts/{name}", hosts.Host(database, access)),
+        ("/v1/hosts/{name}/verdicts", hosts.Verdicts(database, access)),
+        ("/v1/hosts/{name}/action", hosts.Actions(database, access)),
         ("/v1/servers/{instance}", servers.Server(database, access)),
         ("/v1/servers/{instance}/evidence", servers.ServerEvidence(database, access, agents)),
         ("/v1/events", events.Events(database, access)),

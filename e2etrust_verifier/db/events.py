@@ -32,13 +32,20 @@ def add(
 
 
 def newest(
-    session: Session, limit: int, kind: str | None = None, host: str | None = None
+    session: Session,
+    limit: int,
+    kind: str | None = None,
+    host: str | None = None,
+    before: int | None = None,
 ) -> list[Event]:
+    """Return up to *limit* events, newest first, those older than number *before*."""
     query = sa.select(Event).order_by(Event.id.desc()).limit(limit)
     if kind is not None:
         query = query.where(Event.kind == kind)
     if host is not None:
         query = query.where(Event.host == host)
+    if before is not None:
+        query = query.where(Event.id < before)
     return list(session.scalars(query))
 
 

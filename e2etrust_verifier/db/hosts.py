@@ -19,6 +19,26 @@ def everyone(session: Session) -> list[Host]:
     return list(session.scalars(sa.select(Host).order_by(Host.name)))
 
 
+def page(
+    session: Session, after: str | None, limit: int, where: sa.ColumnElement[bool] | None = None
+) -> list[tuple[Host, HostState | None]]:
+    """Return up to *limit* hosts by name, those behind the name *after*, with their states.
+
+    :param where: a condition on hosts and states; a host may have no state yet.
+    """
+    query = (
+        sa.select(Host, HostState)
+        .join(HostState, HostState.host == Host.name, isouter=True)
+        .order_by(Host.name)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(Host.name > after)
+    if where is not None:
+        query = query.where(where)
+    return [(row[0], row[1]) for row in session.execute(query)]
+
+
 def add(session: Session, host: Host, *, held: bool, now: datetime) -> None:
     """Write the record.  Raises DBDuplicateEntry at commit where the name is taken."""
     session.add(host)

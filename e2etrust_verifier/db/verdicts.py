@@ -45,6 +45,14 @@ def last(session: Session, host: str) -> Verdict | None:
     return session.scalars(query).first()
 
 
+def page(session: Session, host: str, before: int | None, limit: int) -> list[Verdict]:
+    """Return up to *limit* verdicts of a host, newest first, those older than number *before*."""
+    query = sa.select(Verdict).where(Verdict.host == host).order_by(Verdict.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(Verdict.id < before)
+    return list(session.scalars(query))
+
+
 def results(verdict: Verdict | None) -> list[CheckResult]:
     """Return a stored verdict's checks as values."""
     if verdict is None:

@@ -9,6 +9,11 @@ from e2etrust_verifier.policies import base
 
 LIST = "attestation:host:list"
 SHOW = "attestation:host:show"
+HISTORY = "attestation:host:history"
+APPROVE = "attestation:host:approve"
+REVOKE = "attestation:host:revoke"
+REMOVE = "attestation:host:remove"
+_ACTION: list[policy.Operation] = [{"path": "/v1/hosts/{name}/action", "method": "POST"}]
 
 RULES = [
     policy.DocumentedRuleDefault(
@@ -16,5 +21,23 @@ RULES = [
     ),
     policy.DocumentedRuleDefault(
         SHOW, base.READER, "Show a host", [{"path": "/v1/hosts/{name}", "method": "GET"}]
+    ),
+    policy.DocumentedRuleDefault(
+        HISTORY,
+        base.READER,
+        "Show what came out of a host's appraisals",
+        [{"path": "/v1/hosts/{name}/verdicts", "method": "GET"}],
+    ),
+    policy.DocumentedRuleDefault(
+        APPROVE, base.ADMIN, "Let a held host be trusted again by its next evidence", _ACTION
+    ),
+    policy.DocumentedRuleDefault(
+        REVOKE, base.ADMIN, "End a host's lease now and hold the host", _ACTION
+    ),
+    policy.DocumentedRuleDefault(
+        REMOVE,
+        base.ADMIN,
+        "Forget a host's keys",
+        [{"path": "/v1/hosts/{name}", "method": "DELETE"}],
     ),
 ]

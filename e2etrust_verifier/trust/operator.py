@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -20,8 +20,9 @@ _REVOKED = CheckResult(
     "fail",
     "an operator revoked the host's trust",
     "HOST_REVOKED",
-    "an operator brings it back: e2etrust-manage host approve",
+    "an operator brings it back: openstack attestation host approve",
 )
+_LONGEST_REASON = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,33 +51,48 @@ def standing_of(database: Database, name: str, now: datetime) -> Standing:
     return database.read(lambda s: _standing(_find(s, name), hosts.state(s, name), now))
 
 
-def approve(database: Database, name: str, now: datetime) -> None:
-    """Let a held host be trusted again by its next good evidence.  Raises HostUnknown."""
+def approve(database: Database, name: str, now: datetime, by: str = "") -> None:
+    """Let a held host be trusted again by its next good evidence.
+
+    :param by: who decides, for the events.
+    :raises HostUnknown: it is not enrolled.
+    """
 
     def work(session: Session) -> None:
         _find(session, name)
         state = hosts.lock_state(session, name, now)
         state.held, state.failed, state.since = False, "[]", now
         hosts.touch(session, state)
-        events.add(session, "host-approved", "approved by an operator", now=now, host=name)
+        events.add(session, "host-approved", f"approved by {_who(by)}", now=now, host=name)
 
     database.write(work)
 
 
-def revoke(database: Database, name: str, now: datetime) -> None:
-    """End a host's lease now and hold it.  Raises HostUnknown."""
+def revoke(database: Database, name: str, now: datetime, by: str = "", reason: str = "") -> None:
+    """End a host's lease now and hold it.
+
+    :param by: who decides, for the events.
+    :param reason: why, for whoever asks later.
+    :raises HostUnknown: it is not enrolled.
+    """
+    why = f": {events.printable(reason[:_LONGEST_REASON])}" if reason else ""
+    revoked = replace(_REVOKED, reason=f"{_REVOKED.reason}{why}")
 
     def work(session: Session) -> None:
         _find(session, name)
         state = hosts.lock_state(session, name, now)
-        standing.withdraw(session, state, [_REVOKED], now, why="revoked", hold=True)
-        events.add(session, "host-revoked", "revoked by an operator", now=now, host=name)
+        standing.withdraw(session, state, [revoked], now, why="revoked", hold=True)
+        events.add(session, "host-revoked", f"revoked by {_who(by)}{why}", now=now, host=name)
 
     database.write(work)
 
 
-def remove(database: Database, name: str, now: datetime) -> None:
-    """Forget a host's keys; schedulers hear that it is untrusted.  Raises HostUnknown."""
+def remove(database: Database, name: str, now: datetime, by: str = "") -> None:
+    """Forget a host's keys; schedulers hear that it is untrusted.
+
+    :param by: who decides, for the events.
+    :raises HostUnknown: it is not enrolled.
+    """
 
     def work(session: Session) -> None:
         _find(session, name)
@@ -84,9 +100,13 @@ def remove(database: Database, name: str, now: datetime) -> None:
         standing.withdraw(session, state, [], now, why="removed", hold=False)
         state.held = False
         hosts.remove(session, name)
-        events.add(session, "host-removed", "removed by an operator", now=now, host=name)
+        events.add(session, "host-removed", f"removed by {_who(by)}", now=now, host=name)
 
     database.write(work)
+
+
+def _who(by: str) -> str:
+    return f"an operator ({by})" if by else "an operator"
 
 
 def _find(session: Session, name: str) -> Host:
@@ -99,13 +119,8 @@ def _find(session: Session, name: str) -> Host:
 
 
 def _standing(record: Host, state: HostState | None, now: datetime) -> Standing:
+    word = standing.word(state, now)
     if state is None:
-        return Standing(record, "unknown", 0.0, None, [])
+        return Standing(record, word, 0.0, None, [])
     seconds, failed = standing.seconds_left(state, now), standing.failed_checks(state)
-    if state.held:
-        word = "held"
-    elif seconds > 0:
-        word = "trusted"
-    else:
-        word = "untrusted" if failed and failed != [standing.EXPIRED] else "unknown"
     return Standing(record, word, seconds, state.since, failed)

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime, timedelta
+from typing import Literal
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from e2etrust_core import wire
@@ -16,6 +18,7 @@ from e2etrust_core.messages import LeaseGrant
 from e2etrust_verifier.db import events, hosts, leases
 from e2etrust_verifier.db.models import HostState, Lease
 
+StandingWord = Literal["trusted", "held", "untrusted", "unknown"]
 EXPIRED = CheckResult(
     "lease",
     "fail",
@@ -53,6 +56,35 @@ def failed_checks(state: HostState) -> list[CheckResult]:
         return wire.from_json(list[CheckResult], state.failed)
     except InputError:
         return [UNREADABLE]
+
+
+def word(state: HostState | None, now: datetime) -> StandingWord:
+    """Say how a host stands: ``unknown`` is one of which there is no fresh evidence."""
+    if state is None:
+        return "unknown"
+    if state.held:
+        return "held"
+    if has_lease(state, now):
+        return "trusted"
+    return "unknown" if failed_checks(state) in ([], [EXPIRED]) else "untrusted"
+
+
+def where(asked: StandingWord, now: datetime) -> sa.ColumnElement[bool]:
+    """Return what :func:`word` says as a condition of a query over hosts and their states."""
+    expired = wire.to_json([EXPIRED]).decode()
+    leased = sa.and_(
+        HostState.failed == _NONE_FAILED,
+        HostState.lease_id.is_not(None),
+        HostState.lease_expires_at > now,
+    )
+    said = sa.case(
+        (HostState.host.is_(None), "unknown"),
+        (HostState.held.is_(True), "held"),
+        (leased, "trusted"),
+        (HostState.failed.in_([_NONE_FAILED, expired]), "unknown"),
+        else_="untrusted",
+    )
+    return said == asked
 
 
 def ima_seen(text: str | None) -> ImaSeen | None:

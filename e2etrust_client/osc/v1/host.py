@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``openstack attestation host list|show``."""
+"""``openstack attestation host list|show|history|approve|revoke|delete``."""
 
 from __future__ import annotations
 
@@ -12,38 +12,93 @@ from e2etrust_client.model import HostState
 from e2etrust_client.osc.plugin import client_of
 from e2etrust_client.osc.v1 import refusals
 
+_STATES = ("trusted", "untrusted", "held", "unknown")
+
 
 class ListHost(command.Lister):
     """List hosts and whether they are trusted now"""
 
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--state", choices=_STATES, help="Only hosts that stand so")
+        parser.add_argument("--limit", metavar="<n>", type=int, help="At most so many")
+        parser.add_argument("--marker", metavar="<host>", help="Only hosts behind this name")
+        return parser
+
     @refusals.told
-    def take_action(self, parsed_args: argparse.Namespace) -> Any:  # noqa: ARG002
-        hosts = client_of(self.app.client_manager).hosts()
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        asked = parsed_args.state, parsed_args.limit, parsed_args.marker
+        hosts = client_of(self.app.client_manager).hosts(*asked)
         columns = ("Host", "State", "Lease seconds", "Since", "Failed checks")
         return columns, [_row(h) for h in hosts]
 
 
-class ShowHost(command.ShowOne):
-    """Show one host: whether it is trusted, and why not"""
+class _OneHost(command.Command):
+    """A command about one host."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument("host", metavar="<host>", help="Name of the compute host")
         return parser
 
+
+class ShowHost(_OneHost, command.ShowOne):
+    """Show one host: whether it is trusted, and why not"""
+
     @refusals.told
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        host = client_of(self.app.client_manager).host(parsed_args.host)
-        columns = ("why", "host", "state", "lease_seconds", "since", "last_attested", "checks")
-        return columns, (
-            why(host),
-            host.name,
-            host.state,
-            round(host.lease_seconds, 1),
-            host.since,
-            host.last_attested,
-            [f"{c.check}: {c.outcome}: {c.reason}" for c in host.checks],
-        )
+        return _shown(client_of(self.app.client_manager).host(parsed_args.host))
+
+
+class ApproveHost(_OneHost, command.ShowOne):
+    """Let a held host be trusted again by its next good evidence"""
+
+    @refusals.told
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        return _shown(client_of(self.app.client_manager).approve_host(parsed_args.host))
+
+
+class RevokeHost(_OneHost, command.ShowOne):
+    """End a host's lease now, and hold it until somebody approves it"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--reason", metavar="<text>", default="", help="For who asks later")
+        return parser
+
+    @refusals.told
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        client = client_of(self.app.client_manager)
+        return _shown(client.revoke_host(parsed_args.host, parsed_args.reason))
+
+
+class DeleteHost(_OneHost):
+    """Forget a host's keys; its agent enrols it anew"""
+
+    @refusals.told
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        client_of(self.app.client_manager).remove_host(parsed_args.host)
+
+
+class HostHistory(_OneHost, command.Lister):
+    """List what came out of a host's appraisals, newest first (history)"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--limit", metavar="<n>", type=int, default=20, help="At most so many")
+        return parser
+
+    @refusals.told
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        client = client_of(self.app.client_manager)
+        found = client.host_history(parsed_args.host, parsed_args.limit)
+        columns = ("At", "Purpose", "Policy", "Trusted", "Why not")
+        rows = []
+        for verdict in found:
+            failed = [c for c in verdict.checks if c.outcome != "pass"]
+            told = "; ".join(_failure(c.code, c.where, c.reason) for c in failed)
+            rows.append((verdict.at, verdict.purpose, verdict.policy, verdict.trusted, told))
+        return columns, rows
 
 
 def why(host: HostState) -> str:
@@ -51,12 +106,30 @@ def why(host: HostState) -> str:
     failed = [c for c in host.checks if c.outcome != "pass"]
     if failed:
         first = failed[0]
-        return f"{first.code}: {first.reason}. Next: {first.remedy}"
+        return f"{_failure(first.code, first.where, first.reason)}. Next: {first.remedy}"
     if host.state == "trusted":
         return f"all {len(host.checks)} checks passed"
     if host.state == "held":
-        return "failed before and waits for an operator: e2etrust-manage host approve"
+        return "failed before and waits for an operator: openstack attestation host approve"
     return "no valid evidence: the lease ran out; look at the host's agent and the message bus"
+
+
+def _failure(code: str, where: str, reason: str) -> str:
+    place = f"{where}: " if where else ""
+    return f"{code}: {place}{reason}"
+
+
+def _shown(host: HostState) -> Any:
+    columns = ("why", "host", "state", "lease_seconds", "since", "last_attested", "checks")
+    return columns, (
+        why(host),
+        host.name,
+        host.state,
+        round(host.lease_seconds, 1),
+        host.since,
+        host.last_attested,
+        [f"{c.check}: {c.outcome}: {c.reason}" for c in host.checks],
+    )
 
 
 def _row(host: HostState) -> tuple[Any, ...]:

@@ -31,7 +31,7 @@ def service():
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = _answer
+        do_GET = do_POST = do_DELETE = _answer
 
         def log_message(self, *args):
             pass
@@ -109,3 +109,43 @@ def test_event_query_carries_only_what_was_asked(service, client):
     path = "/v1/events?limit=5&host=h1"
     service.answers["GET", path] = (200, {"events": [{"at": "t", "kind": "k", "message": "m"}]})
     assert client.events(limit=5, host="h1")[0].kind == "k"
+
+
+def test_hosts_are_read_page_by_page(service, client):
+    link = {"rel": "next", "href": "http://elsewhere/"}  # only that there is one counts
+    service.answers["GET", "/v1/hosts?state=held"] = (
+        200,
+        {"hosts": [{"name": "h1", "state": "held"}], "hosts_links": [link]},
+    )
+    service.answers["GET", "/v1/hosts?state=held&marker=h1"] = (
+        200,
+        {"hosts": [{"name": "h2", "state": "held"}]},
+    )
+    assert [host.name for host in client.hosts("held")] == ["h1", "h2"]
+    service.answers["GET", "/v1/hosts?limit=1"] = (
+        200,
+        {"hosts": [{"name": "h1", "state": "held"}], "hosts_links": [link]},
+    )
+    assert [host.name for host in client.hosts(limit=1)] == ["h1"]
+
+
+def test_operators_decisions_are_sent_as_they_are(service, client):
+    answer = (200, {"name": "h/1", "state": "held"})
+    service.answers["POST", "/v1/hosts/h%2F1/action"] = answer
+    service.answers["DELETE", "/v1/hosts/h%2F1"] = (204, b"")
+    assert client.revoke_host("h/1", "stolen").state == "held"
+    client.approve_host("h/1")
+    client.remove_host("h/1")
+    sent = [(method, json.loads(body) if body else None) for method, _, body in service.seen]
+    assert sent == [
+        ("POST", {"revoke": {"reason": "stolen"}}),
+        ("POST", {"approve": {}}),
+        ("DELETE", None),
+    ]
+
+
+def test_history_is_read_with_its_checks(service, client):
+    row = {"id": 7, "at": "t", "purpose": "attest", "policy": "p", "trusted": True, "checks": []}
+    service.answers["GET", "/v1/hosts/h1/verdicts?limit=2"] = (200, {"verdicts": [row]})
+    (verdict,) = client.host_history("h1", 2)
+    assert (verdict.id, verdict.trusted) == (7, True)

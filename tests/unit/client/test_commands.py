@@ -15,6 +15,10 @@ def test_the_commands_are_registered():
         "attestation_server_verify",
         "attestation_server_show",
         "attestation_host_list",
+        "attestation_host_history",
+        "attestation_host_approve",
+        "attestation_host_revoke",
+        "attestation_host_delete",
         "sealed_image_create",
         "sealed_image_upload",
     } <= set(_COMMANDS)

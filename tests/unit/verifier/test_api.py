@@ -13,15 +13,17 @@ from falcon import testing
 from oslo_config import cfg
 from oslo_db import options
 
-from e2etrust_core import messages
+from e2etrust_core import messages, wire
+from e2etrust_core.appraisal.model import CheckResult
 from e2etrust_core.evidence.model import GuestIdentity
 from e2etrust_verifier import policies
 from e2etrust_verifier.api import errors, events, hosts, servers, service
 from e2etrust_verifier.api.access import Access
 from e2etrust_verifier.db import hosts as host_rows
-from e2etrust_verifier.db import migration
+from e2etrust_verifier.db import migration, verdicts
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.db.models import Event, Host, HostState, Launch, Refusal
+from e2etrust_verifier.trust import standing
 
 VM, OTHER = "0a0a0a0a-1111-4222-8333-444444444444", "0b0b0b0b-1111-4222-8333-444444444444"
 NOW = datetime.now(UTC)
@@ -142,6 +144,8 @@ def api(database):
     app.add_route("/v1", service.Service(lambda: "user-id"))
     app.add_route("/v1/hosts", hosts.Hosts(database, access))
     app.add_route("/v1/hosts/{name}", hosts.Host(database, access))
+    app.add_route("/v1/hosts/{name}/verdicts", hosts.Verdicts(database, access))
+    app.add_route("/v1/hosts/{name}/action", hosts.Actions(database, access))
     app.add_route("/v1/servers/{instance}", servers.Server(database, access))
     app.add_route(
         "/v1/servers/{instance}/evidence", servers.ServerEvidence(database, access, agents)
@@ -162,7 +166,14 @@ def ask(api, instance, headers, body=None):
     )
 
 
-PATHS = ["/v1", "/v1/hosts", "/v1/hosts/host1", f"/v1/servers/{VM}", "/v1/events"]
+PATHS = [
+    "/v1",
+    "/v1/hosts",
+    "/v1/hosts/host1",
+    "/v1/hosts/host1/verdicts",
+    f"/v1/servers/{VM}",
+    "/v1/events",
+]
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/v1/servers/nothing"])
@@ -176,7 +187,9 @@ def test_versions_need_no_token(api):
     assert get(api, "/").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/v1/hosts", "/v1/hosts/host1", "/v1/events"])
+@pytest.mark.parametrize(
+    "path", ["/v1/hosts", "/v1/hosts/host1", "/v1/hosts/host1/verdicts", "/v1/events"]
+)
 @pytest.mark.parametrize(
     ("who", "status"),
     [
@@ -270,11 +283,151 @@ def test_events_come_newest_first_bounded_and_filtered(api):
 
 
 def test_unforeseen_error_is_a_number_and_no_detail(api, monkeypatch, caplog):
-    def broken(_session):
+    def broken(_session, *_others):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(host_rows, "everyone", broken)
+    monkeypatch.setattr(host_rows, "page", broken)
     answer = get(api, "/v1/hosts", ADMIN)
     assert (answer.status_code, answer.json["error"]["code"]) == (500, "INTERNAL")
     assert "secret" not in answer.text
     assert "secret detail" in caplog.text
+
+
+def act(api, body, headers=ADMIN, host="host1"):
+    return api.client.simulate_post(f"/v1/hosts/{host}/action", headers=headers, json=body)
+
+
+def test_page_of_hosts_leads_to_the_next_one(api):
+    first = get(api, "/v1/hosts", ADMIN, limit=1, state="held").json
+    assert [host["name"] for host in first["hosts"]] == ["host2"]
+    page = get(api, "/v1/hosts", ADMIN, limit=1).json
+    assert [host["name"] for host in page["hosts"]] == ["host1"]
+    ((rel, href),) = [(link["rel"], link["href"]) for link in page["hosts_links"]]
+    assert rel == "next"
+    path, _, query = href.partition("?")
+    assert path.endswith("/v1/hosts")
+    found = api.client.simulate_get("/v1/hosts", headers=ADMIN, query_string=query).json
+    assert [host["name"] for host in found["hosts"]] == ["host2"]
+    assert get(api, "/v1/hosts", ADMIN, limit=3).json.get("hosts_links") is None
+
+
+@pytest.mark.parametrize("params", [{"limit": 0}, {"limit": 1001}, {"state": "fine"}])
+def test_question_for_hosts_that_makes_no_sense_is_refused(api, params):
+    assert get(api, "/v1/hosts", ADMIN, **params).status_code == 400
+
+
+FAILED = wire.to_json([CheckResult("clock", "fail", "went back", "CLOCK_WENT_BACK")]).decode()
+EXPIRED = wire.to_json([standing.EXPIRED]).decode()
+LEASED = {"lease_id": "l", "lease_expires_at": NOW + timedelta(hours=1)}
+OVER = {"lease_id": "l", "lease_expires_at": NOW - timedelta(hours=1)}
+
+
+@pytest.mark.parametrize(
+    ("word", "fields"),
+    [
+        ("unknown", None),
+        ("unknown", {}),
+        ("unknown", OVER),
+        ("unknown", {"failed": EXPIRED}),
+        ("trusted", LEASED),
+        ("untrusted", {"failed": FAILED}),
+        ("untrusted", {**LEASED, "failed": FAILED}),
+        ("untrusted", {"failed": "unreadable"}),
+        ("held", {**LEASED, "held": True}),
+        ("held", {"held": True, "failed": FAILED}),
+    ],
+)
+def test_database_finds_hosts_by_the_same_word_that_they_are_told_with(api, database, word, fields):
+    def work(session):
+        session.add(_host("host3"))
+        if fields is not None:
+            row = {"generation": 3, "held": False, "since": NOW, "failed": "[]", **fields}
+            session.add(HostState(host="host3", **row))
+
+    database.write(work)
+    told = {h["name"]: h["state"] for h in get(api, "/v1/hosts", ADMIN).json["hosts"]}
+    assert told["host3"] == word
+    for asked in ("trusted", "untrusted", "held", "unknown"):
+        found = get(api, "/v1/hosts", ADMIN, state=asked).json["hosts"]
+        assert ("host3" in {h["name"] for h in found}) is (asked == word)
+
+
+def test_history_comes_newest_first_and_in_pages(api, database):
+    checks = [CheckResult("clock", "fail", "went back", "CLOCK", "find out", "here")]
+    for n in range(3):
+        database.write(
+            lambda s, n=n: verdicts.add(
+                s, "host1", "attest", f"policy{n}", checks, trusted=False, now=NOW
+            )
+        )
+    page = get(api, "/v1/hosts/host1/verdicts", ADMIN, limit=2).json
+    assert [verdict["policy"] for verdict in page["verdicts"]] == ["policy2", "policy1"]
+    assert page["verdicts"][0]["checks"][0]["where"] == "here"
+    query = page["verdicts_links"][0]["href"].partition("?")[2]
+    found = api.client.simulate_get(
+        "/v1/hosts/host1/verdicts", headers=ADMIN, query_string=query
+    ).json
+    assert [verdict["policy"] for verdict in found["verdicts"]] == ["policy0"]
+    assert get(api, "/v1/hosts/host9/verdicts", ADMIN).status_code == 404
+
+
+def test_events_come_in_pages(api):
+    page = get(api, "/v1/events", ADMIN, limit=2).json
+    query = page["events_links"][0]["href"].partition("?")[2]
+    found = api.client.simulate_get("/v1/events", headers=ADMIN, query_string=query).json
+    assert [event["kind"] for event in found["events"]] == ["kind0"]
+
+
+def test_operator_revokes_and_approves_and_the_events_say_who_and_why(api):
+    revoked = act(api, {"revoke": {"reason": "stolen\ndisk"}}).json
+    assert (revoked["state"], revoked["lease_seconds"]) == ("held", 0)
+    (check,) = revoked["checks"]
+    assert (check["code"], "stolen?disk" in check["reason"]) == ("HOST_REVOKED", True)
+    assert act(api, {"approve": {}}).json["state"] == "unknown"
+    told = [e["message"] for e in get(api, "/v1/events", ADMIN, host="host1").json["events"]]
+    assert told[:2] == [
+        "approved by an operator (u)",
+        "revoked by an operator (u): stolen?disk",
+    ]
+
+
+def test_removed_host_is_not_there_any_more(api):
+    assert api.client.simulate_delete("/v1/hosts/host2", headers=ADMIN).status_code == 204
+    assert get(api, "/v1/hosts/host2", ADMIN).status_code == 404
+    assert api.client.simulate_delete("/v1/hosts/host2", headers=ADMIN).status_code == 404
+
+
+@pytest.mark.parametrize("body", [{}, {"approve": {}, "revoke": {}}, {"dance": {}}, [], "x"])
+def test_action_that_is_none_changes_nothing(api, body):
+    assert act(api, body).status_code == 400
+    assert get(api, "/v1/hosts/host1", ADMIN).json["state"] == "trusted"
+
+
+def test_action_on_a_host_that_is_not_there(api):
+    for body in ({"approve": {}}, {"revoke": {}}):
+        assert act(api, body, host="host9").json["error"]["code"] == "HOST_UNKNOWN"
+
+
+@pytest.mark.parametrize(
+    ("who", "status"),
+    [({}, 401), (token("alice", "member"), 403), (token(None, "reader", system=True), 403)],
+)
+def test_who_may_only_read_decides_nothing(api, who, status):
+    for body in ({"approve": {}}, {"revoke": {}}):
+        assert act(api, body, who).status_code == status
+    assert api.client.simulate_delete("/v1/hosts/host1", headers=who).status_code == status
+    assert get(api, "/v1/hosts/host1", ADMIN).json["state"] == "trusted"
+
+
+def test_host_that_stands_as_before_is_not_sent_again(api, database):
+    first = get(api, "/v1/hosts/host1", ADMIN)
+    tag = first.headers["etag"]
+    again = get(api, "/v1/hosts/host1", {**ADMIN, "If-None-Match": tag})
+    assert (again.status_code, again.text) == (304, "")
+
+    def expire(session):
+        host_rows.state(session, "host1").lease_expires_at = NOW - timedelta(seconds=1)
+
+    database.write(expire)  # nobody wrote that down yet: the generation is the same
+    later = get(api, "/v1/hosts/host1", {**ADMIN, "If-None-Match": tag})
+    assert (later.status_code, later.json["state"]) == (200, "unknown")

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pages of long answers: ``limit``, ``marker`` (the last item of the page before), next link."""
+
+from __future__ import annotations
+
+import falcon
+
+MOST = 1000
+
+
+def limit(req: falcon.Request, default: int = MOST) -> int:
+    """Return how many items are asked for.  Raises falcon.HTTPInvalidParam."""
+    return int(req.get_param_as_int("limit", min_value=1, max_value=MOST, default=default))
+
+
+def next_link(req: falcon.Request, marker: str) -> list[dict[str, str]]:
+    """Return the link to the page behind the item *marker*, the request's filters in it."""
+    asked = {name: value for name, value in req.params.items() if name != "marker"}
+    query = falcon.to_query_str({**asked, "marker": marker})
+    return [{"rel": "next", "href": f"{req.prefix}{req.path}{query}"}]
