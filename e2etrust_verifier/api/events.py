@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import falcon
 
-from e2etrust_verifier.api import paging
+from e2etrust_core import wire
+from e2etrust_verifier.api import answers, paging
 from e2etrust_verifier.api.access import Access
 from e2etrust_verifier.db import events
 from e2etrust_verifier.db.database import Database
@@ -26,19 +26,9 @@ class Events:
         before = req.get_param_as_int("marker", min_value=1)
         kind, host = req.get_param("kind"), req.get_param("host")
         found = self.database.read(lambda s: events.newest(s, limit, kind, host, before))
-        answer: dict[str, Any] = {
-            "events": [
-                {
-                    "id": e.id,
-                    "at": e.at.isoformat(),
-                    "kind": e.kind,
-                    "host": e.host,
-                    "instance": e.instance,
-                    "message": e.message,
-                }
-                for e in found
-            ]
-        }
-        if len(found) == limit:
-            answer["events_links"] = paging.next_link(req, str(found[-1].id))
-        resp.media = answer
+        more = paging.next_link(req, str(found[-1].id)) if len(found) == limit else []
+        listed = [
+            answers.Event(e.id, e.at.isoformat(), e.kind, e.host, e.instance, e.message)
+            for e in found
+        ]
+        resp.media = wire.to_dict(answers.Events(listed, more))

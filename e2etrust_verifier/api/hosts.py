@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import get_args
 
 import falcon
 from sqlalchemy.orm import Session
 
 from e2etrust_core import wire
 from e2etrust_core.errors import InputError
-from e2etrust_verifier.api import paging
+from e2etrust_verifier.api import answers, paging
 from e2etrust_verifier.api.access import Access, caller
 from e2etrust_verifier.api.errors import NotFound
 from e2etrust_verifier.db import hosts, verdicts
@@ -42,10 +42,9 @@ class Hosts:
             raise InputError(f"state is one of {known}")
         where = standing.where(asked, now) if asked is not None else None  # type: ignore[arg-type]
         found = self.database.read(lambda s: hosts.page(s, after, limit, where))
-        answer: dict[str, Any] = {"hosts": [_brief(h.name, state, now) for h, state in found]}
-        if len(found) == limit:
-            answer["hosts_links"] = paging.next_link(req, found[-1][0].name)
-        resp.media = answer
+        more = paging.next_link(req, found[-1][0].name) if len(found) == limit else []
+        listed = [_brief(host.name, state, now) for host, state in found]
+        resp.media = wire.to_dict(answers.Hosts(listed, more))
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Host:
         self.access.require(req, rules.SHOW)
         now = datetime.now(UTC)
 
-        def work(session: Session) -> tuple[dict[str, Any], int] | None:
+        def work(session: Session) -> tuple[answers.Host, int] | None:
             if hosts.find(session, name) is None:
                 return None
             state = hosts.state(session, name)
@@ -66,9 +65,9 @@ class Host:
         found = self.database.read(work)
         if found is None:
             raise _unknown()
-        resp.media = found[0]
+        resp.media = wire.to_dict(found[0])
         # Weak: seconds run on while the standing is the same.  A lease that ran out since is not.
-        tag = f"{found[1]}-{found[0]['state']}"
+        tag = f"{found[1]}-{found[0].state}"
         resp.etag = f'W/"{tag}"'
         if any(known == tag for known in req.if_none_match or ()):
             resp.status, resp.media = falcon.HTTP_304, None
@@ -95,7 +94,7 @@ class Verdicts:
         limit = paging.limit(req)
         before = req.get_param_as_int("marker", min_value=1)
 
-        def work(session: Session) -> list[dict[str, Any]] | None:
+        def work(session: Session) -> list[answers.Verdict] | None:
             if hosts.find(session, name) is None:
                 return None
             return [_verdict(one) for one in verdicts.page(session, name, before, limit)]
@@ -103,30 +102,8 @@ class Verdicts:
         found = self.database.read(work)
         if found is None:
             raise _unknown()
-        answer: dict[str, Any] = {"verdicts": found}
-        if len(found) == limit:
-            answer["verdicts_links"] = paging.next_link(req, str(found[-1]["id"]))
-        resp.media = answer
-
-
-@dataclass(frozen=True)
-class Revocation:
-    """``reason`` is for whoever asks later."""
-
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Nothing:
-    pass
-
-
-@dataclass(frozen=True)
-class Action:
-    """Exactly one of both."""
-
-    approve: Nothing | None = None
-    revoke: Revocation | None = None
+        more = paging.next_link(req, str(found[-1].id)) if len(found) == limit else []
+        resp.media = wire.to_dict(answers.Verdicts(found, more))
 
 
 @dataclass(frozen=True)
@@ -138,7 +115,9 @@ class Actions:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         who = _who(req)  # without a token nothing is read
-        action = wire.from_json(Action, req.bounded_stream.read(_MAX_ACTION + 1), _MAX_ACTION)
+        action = wire.from_json(
+            answers.Action, req.bounded_stream.read(_MAX_ACTION + 1), _MAX_ACTION
+        )
         if (action.approve is None) is (action.revoke is None):
             raise InputError('the action is {"approve": {}} or {"revoke": {"reason": "..."}}')
         now = datetime.now(UTC)
@@ -151,7 +130,8 @@ class Actions:
                 operator.approve(self.database, name, now, who)
         except HostUnknown:
             raise _unknown() from None
-        resp.media = self.database.read(lambda s: _whole(s, name, hosts.state(s, name), now))
+        found = self.database.read(lambda s: _whole(s, name, hosts.state(s, name), now))
+        resp.media = wire.to_dict(found)
 
 
 def _who(req: falcon.Request) -> str:
@@ -166,40 +146,34 @@ def _unknown() -> NotFound:
     )
 
 
-def _brief(name: str, state: HostState | None, now: datetime) -> dict[str, Any]:
+def _brief(name: str, state: HostState | None, now: datetime) -> answers.Host:
     """A host with the checks that failed last; it costs one row, however many hosts there are."""
-    failed = standing.failed_checks(state) if state is not None else []
-    return {
-        "name": name,
-        "state": standing.word(state, now),
-        "lease_seconds": 0.0 if state is None else standing.seconds_left(state, now),
-        "since": state.since.isoformat() if state else None,
-        "last_attested": state.attested_at.isoformat() if state and state.attested_at else None,
-        "reset_count": state.reset_count if state else None,
-        "checks": [wire.to_dict(c) for c in failed],
-    }
+    return answers.Host(
+        name=name,
+        state=standing.word(state, now),
+        lease_seconds=0.0 if state is None else standing.seconds_left(state, now),
+        since=state.since.isoformat() if state else None,
+        last_attested=state.attested_at.isoformat() if state and state.attested_at else None,
+        reset_count=state.reset_count if state else None,
+        checks=standing.failed_checks(state) if state is not None else [],
+    )
 
 
-def _whole(session: Session, name: str, state: HostState | None, now: datetime) -> dict[str, Any]:
+def _whole(session: Session, name: str, state: HostState | None, now: datetime) -> answers.Host:
     """A host with all checks of its last appraisal, or with why it stands otherwise than that."""
     found = _brief(name, state, now)
-    last = verdicts.last(session, name)
-    failed = standing.failed_checks(state) if state is not None else []
-    if not failed or (last is not None and failed == _failed(last)):
-        found["checks"] = [wire.to_dict(c) for c in verdicts.results(last)]
+    checks = verdicts.results(verdicts.last(session, name))
+    if not found.checks or found.checks == [c for c in checks if c.outcome != "pass"]:
+        return replace(found, checks=checks)
     return found
 
 
-def _failed(verdict: Verdict) -> list[Any]:
-    return [c for c in verdicts.results(verdict) if c.outcome != "pass"]
-
-
-def _verdict(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "id": verdict.id,
-        "at": verdict.at.isoformat(),
-        "purpose": verdict.purpose,
-        "policy": verdict.policy,
-        "trusted": verdict.trusted,
-        "checks": [wire.to_dict(c) for c in verdicts.results(verdict)],
-    }
+def _verdict(verdict: Verdict) -> answers.Verdict:
+    return answers.Verdict(
+        id=verdict.id,
+        at=verdict.at.isoformat(),
+        purpose=verdict.purpose,
+        policy=verdict.policy,
+        trusted=verdict.trusted,
+        checks=verdicts.results(verdict),
+    )

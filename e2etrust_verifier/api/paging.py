@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import falcon
 
+from e2etrust_verifier.api.answers import Link
+
 MOST = 1000
 
 
@@ -13,8 +15,8 @@ def limit(req: falcon.Request, default: int = MOST) -> int:
     return int(req.get_param_as_int("limit", min_value=1, max_value=MOST, default=default))
 
 
-def next_link(req: falcon.Request, marker: str) -> list[dict[str, str]]:
+def next_link(req: falcon.Request, marker: str) -> list[Link]:
     """Return the link to the page behind the item *marker*, the request's filters in it."""
     asked = {name: value for name, value in req.params.items() if name != "marker"}
     query = falcon.to_query_str({**asked, "marker": marker})
-    return [{"rel": "next", "href": f"{req.prefix}{req.path}{query}"}]
+    return [Link("next", f"{req.prefix}{req.path}{query}")]

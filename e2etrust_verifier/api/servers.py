@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import falcon
 
 from e2etrust_core import messages, wire
+from e2etrust_verifier.api import answers
 from e2etrust_verifier.api.access import Access, caller
 from e2etrust_verifier.api.agents import Agents
 from e2etrust_verifier.api.errors import Conflict, NotFound
@@ -35,14 +35,10 @@ class Server:
 
         granted = filter(mine, self.database.read(lambda s: launches.of_instance(s, instance)))
         refused = filter(mine, self.database.read(lambda s: refusals.of_instance(s, instance)))
-        found = {
-            "instance": instance,
-            "launches": [_launch(row) for row in granted],
-            "refusals": [_refusal(row) for row in refused],
-        }
-        if not found["launches"] and not found["refusals"]:
+        found = answers.Server(instance, [*map(_launch, granted)], [*map(_refusal, refused)])
+        if not found.launches and not found.refusals:
             raise _no_launch()
-        resp.media = found
+        resp.media = wire.to_dict(found)
 
 
 @dataclass(frozen=True)
@@ -63,14 +59,14 @@ class ServerEvidence:
                 code="LAUNCH_CHANGED",
                 remedy="ask again: the server was being restarted",
             )
-        resp.media = {"record": launch.record, "evidence": wire.to_dict(evidence)}
+        resp.media = wire.to_dict(answers.Evidence(launch.record, evidence))
 
 
 def _ask(req: falcon.Request, instance: str) -> messages.GuestAsk:
     """Return what is asked of the agent.  Raises InputError where the body is not that."""
     body = req.bounded_stream.read(MAX_ASK + 1)
-    fields = wire.from_json(dict[str, Any], body, MAX_ASK)
-    return wire.from_dict(messages.GuestAsk, {**fields, "instance": instance})
+    asked = wire.from_json(answers.EvidenceAsk, body, MAX_ASK)
+    return messages.GuestAsk(instance, asked.nonce, asked.credential_blob, asked.encrypted_secret)
 
 
 def _no_launch() -> NotFound:
@@ -81,21 +77,10 @@ def _no_launch() -> NotFound:
     )
 
 
-def _launch(row: Launch) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "host": row.host,
-        "state": row.state,
-        "at": row.granted_at.isoformat(),
-        "record": row.record,
-    }
+def _launch(row: Launch) -> answers.Launch:
+    return answers.Launch(row.id, row.host, row.state, row.granted_at.isoformat(), row.record)
 
 
-def _refusal(row: Refusal) -> dict[str, Any]:
-    return {
-        "host": row.host,
-        "code": row.code,
-        "reason": row.reason,
-        "remedy": row.remedy,
-        "at": row.at.isoformat(),
-    }
+def _refusal(row: Refusal) -> answers.RefusedStart:
+    at = row.at.isoformat()
+    return answers.RefusedStart(row.host, row.code, row.reason, row.remedy, at)

@@ -9,19 +9,19 @@ from typing import Any
 
 import falcon
 
+from e2etrust_core import wire
+from e2etrust_verifier.api import answers
 from e2etrust_verifier.api.access import caller
-
-API_VERSION = "1.1"
+from e2etrust_verifier.api.version import API_VERSION
 
 
 class Root:
     """Version discovery, for everybody."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        link = {"rel": "self", "href": f"{req.prefix}/v1"}
-        resp.media = {
-            "versions": [{"id": "v1", "status": "CURRENT", "version": API_VERSION, "links": [link]}]
-        }
+        link = answers.Link("self", f"{req.prefix}/v1")
+        version = answers.Version("v1", "CURRENT", API_VERSION, [link])
+        resp.media = wire.to_dict(answers.Versions([version]))
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Service:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         caller(req)
-        resp.media = {"version": API_VERSION, "key_user_id": self.key_user_id()}
+        resp.media = wire.to_dict(answers.Service(API_VERSION, self.key_user_id()))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from oslo_middleware import healthcheck
 
 from e2etrust_verifier import conf as configuration
 from e2etrust_verifier import policies
-from e2etrust_verifier.api import errors, events, hosts, servers, service
+from e2etrust_verifier.api import errors, events, hosts, openapi, servers, service
 from e2etrust_verifier.api.access import Access
 from e2etrust_verifier.api.agents import Agents
 from e2etrust_verifier.db.database import Database
@@ -28,21 +28,8 @@ from e2etrust_verifier.trust import records
 
 def make_application(conf: cfg.ConfigOpts) -> Any:
     """Return the WSGI application for *conf*, with authentication and /healthcheck."""
-    database, access, agents = Database(conf), Access(policies.make_enforcer(conf)), Agents(conf)
-    routes = (
-        ("/", service.Root()),
-        ("/v1", service.Service(lambda: key_user_id(conf))),
-        ("/v1/jwks", service.Jwks(lambda: records.published_keys(conf))),
-        ("/v1/hosts", hosts.Hosts(database, access)),
-        ("/v1/hosts/{name}", hosts.Host(database, access)),
-        ("/v1/hosts/{name}/verdicts", hosts.Verdicts(database, access)),
-        ("/v1/hosts/{name}/action", hosts.Actions(database, access)),
-        ("/v1/servers/{instance}", servers.Server(database, access)),
-        ("/v1/servers/{instance}/evidence", servers.ServerEvidence(database, access, agents)),
-        ("/v1/events", events.Events(database, access)),
-    )
     app = falcon.App()
-    for path, resource in routes:
+    for path, resource in routes(conf).items():
         app.add_route(path, resource)
     errors.install(app)
     authenticated = auth_token.AuthProtocol(
@@ -51,6 +38,24 @@ def make_application(conf: cfg.ConfigOpts) -> Any:
     # An application and not a filter since oslo.middleware 8: as a filter it answers everything.
     health = healthcheck.Healthcheck(None, {})
     return _beside(authenticated, "/healthcheck", health)
+
+
+def routes(conf: cfg.ConfigOpts) -> dict[str, Any]:
+    """Return the API's resources by path."""
+    database, access, agents = Database(conf), Access(policies.make_enforcer(conf)), Agents(conf)
+    return {
+        "/": service.Root(),
+        "/v1": service.Service(lambda: key_user_id(conf)),
+        "/v1/openapi.json": openapi.Document(),
+        "/v1/jwks": service.Jwks(lambda: records.published_keys(conf)),
+        "/v1/hosts": hosts.Hosts(database, access),
+        "/v1/hosts/{name}": hosts.Host(database, access),
+        "/v1/hosts/{name}/verdicts": hosts.Verdicts(database, access),
+        "/v1/hosts/{name}/action": hosts.Actions(database, access),
+        "/v1/servers/{instance}": servers.Server(database, access),
+        "/v1/servers/{instance}/evidence": servers.ServerEvidence(database, access, agents),
+        "/v1/events": events.Events(database, access),
+    }
 
 
 def _beside(app: Any, path: str, other: Any) -> Any:

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the REST API answers and is asked, as values: the OpenAPI document is made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from e2etrust_core.appraisal.model import CheckResult
+from e2etrust_core.messages import Refusal, ServerEvidence
+from e2etrust_verifier.trust.standing import StandingWord
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """Every refusal: a code that stays the same across releases, why, and what to do."""
+
+    error: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    rel: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    id: str
+    status: str
+    version: str
+    links: list[Link]
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    versions: list[Version]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """``key_user_id``: the keystone user that needs read access to image keys."""
+
+    version: str
+    key_user_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Jwks:
+    """RFC 7517."""
+
+    keys: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """``lease_seconds`` are left; times are ISO 8601 with a zone.  ``checks`` are those of the last
+    appraisal, in a list of hosts only those that failed."""
+
+    name: str
+    state: StandingWord
+    lease_seconds: float
+    since: str | None
+    last_attested: str | None
+    reset_count: int | None
+    checks: list[CheckResult]
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    hosts: list[Host]
+    hosts_links: list[Link] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came out of one appraisal; ``purpose`` is attest or launch."""
+
+    id: int
+    at: str
+    purpose: str
+    policy: str
+    trusted: bool
+    checks: list[CheckResult]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    verdicts: list[Verdict]
+    verdicts_links: list[Link] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """``reason`` is for whoever asks later."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Exactly one of both."""
+
+    approve: Nothing | None = None
+    revoke: Revocation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A start that was granted; ``record`` is the signed launch record (JWS)."""
+
+    id: str
+    host: str
+    state: str
+    at: str
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedStart:
+    host: str
+    code: str
+    reason: str
+    remedy: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Newest first."""
+
+    instance: str
+    launches: list[Launch]
+    refusals: list[RefusedStart]
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceAsk:
+    """A nonce, and a credential (TPM2B_ID_OBJECT, TPM2B_ENCRYPTED_SECRET) in the second call."""
+
+    nonce: bytes
+    credential_blob: bytes | None = None
+    encrypted_secret: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    record: str
+    evidence: ServerEvidence
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    id: int
+    at: str
+    kind: str
+    host: str | None
+    instance: str | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Newest first."""
+
+    events: list[Event]
+    events_links: list[Link] = field(default_factory=list)

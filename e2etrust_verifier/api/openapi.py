@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``/v1/openapi.json``: the API as OpenAPI 3.1, made from the values that it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, get_args
+
+import falcon
+import msgspec
+
+from e2etrust_verifier.api import answers
+from e2etrust_verifier.api.paging import MOST
+from e2etrust_verifier.api.version import API_VERSION
+from e2etrust_verifier.policies import events as event_rules
+from e2etrust_verifier.policies import hosts as host_rules
+from e2etrust_verifier.policies import servers as server_rules
+from e2etrust_verifier.trust.standing import StandingWord
+
+_TEMPLATE = "#/components/schemas/{name}"
+_STATUS = {"200": "as asked", "204": "done", "304": "as it was"}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One of the query's."""
+
+    name: str
+    schema: dict[str, Any]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """``answer`` None: nothing is in the answer's body; ``rule`` None: everybody may ask."""
+
+    path: str
+    method: str
+    text: str
+    answer: type | None
+    rule: str | None = None
+    asked: type | None = None
+    query: tuple[Parameter, ...] = ()
+    cached: bool = False
+
+
+_LIMIT = Parameter("limit", {"type": "integer", "minimum": 1, "maximum": MOST}, "at most so many")
+_NUMBER = Parameter("marker", {"type": "integer", "minimum": 1}, "the last one of the page before")
+_NAME = Parameter("marker", {"type": "string"}, "the last name of the page before")
+_STATE = Parameter("state", {"enum": list(get_args(StandingWord))}, "only hosts that stand so")
+_HOST = Parameter("host", {"type": "string"}, "only events of this host")
+_KIND = Parameter("kind", {"type": "string"}, "only events of this kind")
+#: What needs a token, and no role.
+ANYBODY_WITH_A_TOKEN = ""
+
+OPERATIONS = (
+    Operation("/", "get", "versions of this API", answers.Versions),
+    Operation("/v1", "get", "what this service is", answers.Service, ANYBODY_WITH_A_TOKEN),
+    Operation("/v1/openapi.json", "get", "this document", dict),
+    Operation("/v1/jwks", "get", "keys that launch records are signed with", answers.Jwks),
+    Operation(
+        "/v1/hosts",
+        "get",
+        "hosts by name, and how they stand",
+        answers.Hosts,
+        host_rules.LIST,
+        query=(_STATE, _LIMIT, _NAME),
+    ),
+    Operation(
+        "/v1/hosts/{name}",
+        "get",
+        "a host with the checks of its last appraisal",
+        answers.Host,
+        host_rules.SHOW,
+        cached=True,
+    ),
+    Operation("/v1/hosts/{name}", "delete", "forget a host's keys", None, host_rules.REMOVE),
+    Operation(
+        "/v1/hosts/{name}/verdicts",
+        "get",
+        "what came out of a host's appraisals, newest first",
+        answers.Verdicts,
+        host_rules.HISTORY,
+        query=(_LIMIT, _NUMBER),
+    ),
+    Operation(
+        "/v1/hosts/{name}/action",
+        "post",
+        "approve a held host, or revoke a host's trust",
+        answers.Host,
+        f"{host_rules.APPROVE}, {host_rules.REVOKE}",
+        asked=answers.Action,
+    ),
+    Operation(
+        "/v1/servers/{instance}",
+        "get",
+        "a server's launches and refused starts",
+        answers.Server,
+        server_rules.SHOW,
+    ),
+    Operation(
+        "/v1/servers/{instance}/evidence",
+        "post",
+        "fresh evidence of a server and its host",
+        answers.Evidence,
+        server_rules.EVIDENCE,
+        asked=answers.EvidenceAsk,
+    ),
+    Operation(
+        "/v1/events",
+        "get",
+        "what happened, newest first",
+        answers.Events,
+        event_rules.LIST,
+        query=(_HOST, _KIND, _LIMIT, _NUMBER),
+    ),
+)
+
+
+class Document:
+    """The document, for everybody."""
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        resp.media = document()
+
+
+@cache
+def document() -> dict[str, Any]:
+    """Return the document, which says nothing of this cloud."""
+    kinds = {one.answer for one in OPERATIONS} | {one.asked for one in OPERATIONS}
+    listed = sorted((k for k in kinds if k not in (None, dict)), key=lambda kind: str(kind))
+    _, components = msgspec.json.schema_components([*listed, answers.Error], ref_template=_TEMPLATE)
+    paths: dict[str, dict[str, Any]] = {}
+    for one in OPERATIONS:
+        paths.setdefault(one.path, {})[one.method] = _operation(one)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "E2ETrust attestation service", "version": API_VERSION},
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"}
+            },
+        },
+    }
+
+
+def _operation(one: Operation) -> dict[str, Any]:
+    told: dict[str, Any] = {"summary": one.text, "responses": _responses(one)}
+    parameters = [_in_path(word[1:-1]) for word in one.path.split("/") if word.startswith("{")]
+    parameters += [
+        {"name": asked.name, "in": "query", "schema": asked.schema, "description": asked.text}
+        for asked in one.query
+    ]
+    if parameters:
+        told["parameters"] = parameters
+    if one.asked is not None:
+        told["requestBody"] = {"required": True, "content": _json(one.asked)}
+    if one.rule is not None:
+        told["security"] = [{"token": []}]
+    if one.rule:
+        told["description"] = f"policy: {one.rule}"
+    return told
+
+
+def _responses(one: Operation) -> dict[str, Any]:
+    done = "204" if one.answer is None else "200"
+    found: dict[str, Any] = {done: {"description": _STATUS[done]}}
+    if one.answer is not None:
+        found[done]["content"] = _json(one.answer)
+    if one.cached:
+        found["304"] = {"description": _STATUS["304"]}
+    found["default"] = {"description": "refused", "content": _json(answers.Error)}
+    return found
+
+
+def _json(kind: type) -> dict[str, Any]:
+    schema = {"type": "object"} if kind is dict else {"$ref": _TEMPLATE.format(name=kind.__name__)}
+    return {"application/json": {"schema": schema}}
+
+
+def _in_path(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
