@@ -40,7 +40,7 @@ class Hosts:
         if asked is not None and asked not in get_args(standing.StandingWord):
             known = ", ".join(get_args(standing.StandingWord))
             raise InputError(f"state is one of {known}")
-        where = standing.where(asked, now) if asked is not None else None  # type: ignore[arg-type]
+        where = standing.word_of_row(now) == asked if asked is not None else None
         found = self.database.read(lambda s: hosts.page(s, after, limit, where))
         more = paging.next_link(req, found[-1][0].name) if len(found) == limit else []
         listed = [_brief(host.name, state, now) for host, state in found]

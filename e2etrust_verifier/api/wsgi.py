@@ -19,7 +19,7 @@ from oslo_middleware import healthcheck
 
 from e2etrust_verifier import conf as configuration
 from e2etrust_verifier import policies
-from e2etrust_verifier.api import errors, events, hosts, openapi, servers, service
+from e2etrust_verifier.api import errors, events, hosts, metrics, openapi, servers, service
 from e2etrust_verifier.api.access import Access
 from e2etrust_verifier.api.agents import Agents
 from e2etrust_verifier.db.database import Database
@@ -31,6 +31,7 @@ def make_application(conf: cfg.ConfigOpts) -> Any:
     app = falcon.App()
     for path, resource in routes(conf).items():
         app.add_route(path, resource)
+    app.add_route("/metrics", metrics.Metrics(Database(conf)))
     errors.install(app)
     authenticated = auth_token.AuthProtocol(
         app, {"oslo_config_config": conf, "delay_auth_decision": True}

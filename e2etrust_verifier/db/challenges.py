@@ -67,5 +67,12 @@ def _open(key: str, host: str, purpose: str, now: datetime) -> tuple[sa.ColumnEl
     )
 
 
+def count_open(session: Session, now: datetime) -> int:
+    """Return how many challenges wait for their answer."""
+    query = sa.select(sa.func.count()).select_from(Challenge)
+    waiting = query.where(Challenge.used == 0, Challenge.expires_at > now)
+    return int(session.execute(waiting).scalar_one())
+
+
 def forget_expired(session: Session, now: datetime) -> None:
     session.execute(sa.delete(Challenge).where(Challenge.expires_at <= now))

@@ -39,6 +39,24 @@ def page(
     return [(row[0], row[1]) for row in session.execute(query)]
 
 
+def count_by(session: Session, column: sa.ColumnElement[str]) -> dict[str, int]:
+    """Return how many hosts there are for each value of *column*, of hosts and their states."""
+    query = (
+        sa.select(column, sa.func.count())
+        .select_from(Host)
+        .join(HostState, HostState.host == Host.name, isouter=True)
+        .group_by(column)
+    )
+    return {row[0]: row[1] for row in session.execute(query)}
+
+
+def oldest_attestation(session: Session) -> datetime | None:
+    """Return when the enrolled host that attested longest ago did."""
+    query = sa.select(HostState.attested_at).join(Host, HostState.host == Host.name)
+    found = query.where(HostState.attested_at.is_not(None)).order_by(HostState.attested_at).limit(1)
+    return session.scalars(found).first()
+
+
 def add(session: Session, host: Host, *, held: bool, now: datetime) -> None:
     """Write the record.  Raises DBDuplicateEntry at commit where the name is taken."""
     session.add(host)

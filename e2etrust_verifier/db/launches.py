@@ -49,6 +49,12 @@ def current(session: Session, instance: str) -> Launch | None:
     return session.scalars(query).first()
 
 
+def count_started(session: Session) -> int:
+    """Return how many servers run under a launch."""
+    query = sa.select(sa.func.count()).select_from(Launch).where(Launch.state == "started")
+    return int(session.execute(query).scalar_one())
+
+
 def project_of(session: Session, instance: str) -> str | None:
     """Return the project that the newest launch of a server names."""
     query = (

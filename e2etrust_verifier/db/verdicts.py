@@ -45,6 +45,11 @@ def last(session: Session, host: str) -> Verdict | None:
     return session.scalars(query).first()
 
 
+def newest_moment(session: Session) -> datetime | None:
+    """Return when evidence was appraised last."""
+    return session.scalars(sa.select(Verdict.at).order_by(Verdict.id.desc()).limit(1)).first()
+
+
 def page(session: Session, host: str, before: int | None, limit: int) -> list[Verdict]:
     """Return up to *limit* verdicts of a host, newest first, those older than number *before*."""
     query = sa.select(Verdict).where(Verdict.host == host).order_by(Verdict.id.desc()).limit(limit)

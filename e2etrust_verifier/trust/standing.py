@@ -69,22 +69,21 @@ def word(state: HostState | None, now: datetime) -> StandingWord:
     return "unknown" if failed_checks(state) in ([], [EXPIRED]) else "untrusted"
 
 
-def where(asked: StandingWord, now: datetime) -> sa.ColumnElement[bool]:
-    """Return what :func:`word` says as a condition of a query over hosts and their states."""
+def word_of_row(now: datetime) -> sa.ColumnElement[str]:
+    """Return what :func:`word` says as a column of a query over hosts and their states."""
     expired = wire.to_json([EXPIRED]).decode()
     leased = sa.and_(
         HostState.failed == _NONE_FAILED,
         HostState.lease_id.is_not(None),
         HostState.lease_expires_at > now,
     )
-    said = sa.case(
+    return sa.case(
         (HostState.host.is_(None), "unknown"),
         (HostState.held.is_(True), "held"),
         (leased, "trusted"),
         (HostState.failed.in_([_NONE_FAILED, expired]), "unknown"),
         else_="untrusted",
     )
-    return said == asked
 
 
 def ima_seen(text: str | None) -> ImaSeen | None:

@@ -12,12 +12,13 @@ import pytest
 from falcon import testing
 from oslo_config import cfg
 from oslo_db import options
+from prometheus_client.parser import text_string_to_metric_families
 
 from e2etrust_core import messages, wire
 from e2etrust_core.appraisal.model import CheckResult
 from e2etrust_core.evidence.model import GuestIdentity
 from e2etrust_verifier import policies
-from e2etrust_verifier.api import errors, events, hosts, servers, service
+from e2etrust_verifier.api import errors, events, hosts, metrics, servers, service
 from e2etrust_verifier.api.access import Access
 from e2etrust_verifier.db import hosts as host_rows
 from e2etrust_verifier.db import migration, verdicts
@@ -151,6 +152,7 @@ def api(database):
         "/v1/servers/{instance}/evidence", servers.ServerEvidence(database, access, agents)
     )
     app.add_route("/v1/events", events.Events(database, access))
+    app.add_route("/metrics", metrics.Metrics(database))
     errors.install(app)
     return SimpleNamespace(client=testing.TestClient(app), agents=agents)
 
@@ -431,3 +433,20 @@ def test_host_that_stands_as_before_is_not_sent_again(api, database):
     database.write(expire)  # nobody wrote that down yet: the generation is the same
     later = get(api, "/v1/hosts/host1", {**ADMIN, "If-None-Match": tag})
     assert (later.status_code, later.json["state"]) == (200, "unknown")
+
+
+def test_metrics_are_those_of_the_database_and_name_no_host(api, database):
+    checks = [CheckResult("clock", "pass", "it went on")]
+    database.write(lambda s: verdicts.add(s, "host1", "attest", "p", checks, trusted=True, now=NOW))
+    answer = get(api, "/metrics")
+    assert answer.status_code == 200
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+    assert samples["e2etrust_hosts", "trusted"] == 1
+    assert samples["e2etrust_hosts", "held"] == 1
+    assert samples["e2etrust_started_servers",] == 2
+    assert samples["e2etrust_last_verdict_timestamp_seconds",] == NOW.timestamp()
+    assert "host1" not in answer.text

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 from falcon import testing
 from oslo_config import cfg
+from prometheus_client.parser import text_string_to_metric_families
 
 from e2etrust_verifier import conf as configuration
 from e2etrust_verifier.api.wsgi import make_application
@@ -43,3 +44,11 @@ def test_health_versions_and_keys_need_no_token(client):
     (key,) = client.simulate_get("/v1/jwks").json["keys"]
     assert (key["kty"], key["crv"], key["alg"]) == ("EC", "P-256", "ES256")
     assert "d" not in key
+
+
+def test_metrics_need_no_token_and_count_the_fleet(client):
+    text = client.simulate_get("/metrics").text
+    found = {one.name: one for one in text_string_to_metric_families(text)}
+    states = {s.labels["state"]: s.value for s in found["e2etrust_hosts"].samples}
+    assert states == {"trusted": 0, "untrusted": 0, "held": 0, "unknown": 0}
+    assert found["e2etrust_last_verdict_timestamp_seconds"].samples[0].value == 0
