@@ -12,8 +12,16 @@ from keystoneauth1 import adapter
 from keystoneauth1 import exceptions as ks_exc
 
 from e2etrust_client.errors import ClientError, ServiceRefusal
-from e2etrust_client.model import Event, HostState, HostVerdict, ServerTrust, ServiceInfo
+from e2etrust_client.model import (
+    Event,
+    HostState,
+    HostVerdict,
+    RecordedEvidence,
+    ServerTrust,
+    ServiceInfo,
+)
 from e2etrust_core import wire
+from e2etrust_core.appraisal.recorded import RecordedAppraisal
 from e2etrust_core.messages import GuestAsk, Refusal, ServerEvidence
 
 SERVICE_TYPE = "attestation"
@@ -41,6 +49,11 @@ class _Hosts:
 @dataclass(frozen=True, slots=True)
 class _Verdicts:
     verdicts: list[HostVerdict]
+
+
+@dataclass(frozen=True, slots=True)
+class _EvidenceList:
+    evidence: list[RecordedEvidence]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +111,28 @@ class AttestationClient:
         """Return what came out of the host's appraisals, newest first."""
         path = f"{_host_path(name)}/verdicts"
         return self._call(_Verdicts, "GET", path, params={"limit": limit}).verdicts
+
+    def host_evidence_list(self, name: str) -> list[RecordedEvidence]:
+        """Return what is recorded of a host's evidence, newest first."""
+        path = f"{_host_path(name)}/evidence"
+        return self._call(_EvidenceList, "GET", path).evidence
+
+    def host_evidence(self, name: str, number: int | None = None) -> RecordedAppraisal:
+        """Return recorded evidence, the newest where no *number* is given.
+
+        :raises ClientError: there is none.
+        """
+        if number is None:
+            listed = self.host_evidence_list(name)
+            if not listed:
+                raise ClientError(
+                    f"no evidence of host {name} is recorded",
+                    code="EVIDENCE_UNKNOWN",
+                    remedy="a host is recorded when it attests: let a policy match it, if only"
+                    " with `observe`",
+                )
+            number = listed[0].id
+        return self._call(RecordedAppraisal, "GET", f"{_host_path(name)}/evidence/{number}")
 
     def approve_host(self, name: str) -> HostState:
         """Let a held host be trusted again by its next good evidence."""

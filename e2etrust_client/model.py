@@ -43,6 +43,17 @@ class HostVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedEvidence:
+    """What is recorded of one attestation; ``fingerprint`` is that of the policy as it was."""
+
+    id: int
+    at: str
+    policy: str
+    fingerprint: str
+    trusted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
     """One start of a server that was granted.  ``record`` is the signed record (JWS)."""
 

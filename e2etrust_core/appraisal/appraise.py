@@ -51,7 +51,7 @@ def appraise_host(
     :param selection: what was asked for with the challenge.
     :param known_launches: ids of this host's launches that may be running.
     """
-    rows = Rows()
+    rows, known = Rows(), frozenset(known_launches)
     facts = add_quote_rows(
         rows,
         evidence.quote,
@@ -64,7 +64,7 @@ def appraise_host(
     genuine = all(row.outcome == "pass" for row in rows.checks if row.check in GENUINE)
     if facts is None:
         _add_unreached(rows, policy)
-        return Appraisal(Verdict(rows.checks), None, genuine)
+        return Appraisal(Verdict(rows.checks), None, genuine, None, known)
     good = facts
     rows.run(CLOCK, "the TPM's clock went on", lambda: check_clock(reference.last_clock, good))
     if policy.wants_event_log:
@@ -74,8 +74,8 @@ def appraise_host(
         rows.run(PCR_POLICY, held, lambda: check_policy(policy, good.pcrs))
     seen = add_ima_rows(rows, policy, evidence, good, reference.ima)
     held = "every running server that demands trust was launched with it"
-    rows.run(RUNNING_DOMAINS, held, lambda: check_domains(evidence.domains, known_launches))
-    return Appraisal(Verdict(rows.checks), facts, genuine, seen)
+    rows.run(RUNNING_DOMAINS, held, lambda: check_domains(evidence.domains, known))
+    return Appraisal(Verdict(rows.checks), facts, genuine, seen, known)
 
 
 def check_clock(last: ClockSeen | None, facts: QuoteFacts) -> None:

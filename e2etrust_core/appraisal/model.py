@@ -8,6 +8,7 @@ from typing import Literal
 
 from e2etrust_core.appraisal.event_rules import EventRules
 from e2etrust_core.appraisal.ima_rules import ImaRules
+from e2etrust_core.evidence.model import PcrSelection
 
 Outcome = Literal["pass", "fail"]
 Recovery = Literal["operator", "automatic"]
@@ -22,8 +23,9 @@ class HostPolicy:
     holds; ``recovery``: whether a host that failed comes back by a later pass (``automatic``) or
     only when an operator approves it (``operator``); ``events``: what the event log may and must
     hold (:mod:`.policy_events`), in place of PCR values or besides them; ``ima``: what its IMA list
-    may and must hold (:mod:`.policy_ima`), besides them; ``fingerprint``: SHA-256 (hex) of the text
-    that it was read from and of the files that the text names.
+    may and must hold (:mod:`.policy_ima`), besides them; ``observe``: PCRs that are quoted, and
+    recorded with the event log, without deciding anything; ``fingerprint``: SHA-256 (hex) of the
+    text that it was read from and of the files that the text names.
 
     As YAML (one file a policy)::
 
@@ -43,11 +45,18 @@ class HostPolicy:
     recovery: Recovery = "operator"
     events: EventRules | None = None
     ima: ImaRules | None = None
+    observe: PcrSelection = field(default_factory=dict)
     fingerprint: str = ""
 
     @property
     def wants_event_log(self) -> bool:
+        """Whether the log decides anything."""
         return bool(self.event_log_pcrs) or self.events is not None
+
+    @property
+    def asks_event_log(self) -> bool:
+        """Whether the log is sent: it may be only to be recorded."""
+        return self.wants_event_log or bool(self.observe)
 
 
 @dataclass(frozen=True, slots=True)

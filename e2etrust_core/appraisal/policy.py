@@ -22,7 +22,8 @@ from e2etrust_core.suites import HASHES
 _MAX_TEXT = 1024 * 1024
 _MAX_LEASE = 3600
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_FIELDS = {"name", "hosts", "pcrs", "event_log_pcrs", "lease_seconds", "recovery", "events", "ima"}
+_FIELDS = {"name", "hosts", "pcrs", "event_log_pcrs", "lease_seconds", "recovery"}
+_FIELDS |= {"events", "ima", "observe"}
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -67,7 +68,10 @@ def parse_policy(text: str, files: PolicyFiles | None = None) -> HostPolicy:
         raise PolicyError(f"unknown field {unknown[0]!r}")
     events = None if "events" not in document else parse_events(document["events"])
     # Events say more than the value they come to: a policy that has rules for them needs no values.
-    values = {} if events is not None and "pcrs" not in document else _pcrs(document.get("pcrs"))
+    observe = _observe(document.get("observe", {}))
+    # A policy that only observes is one, and trusts nobody.
+    without = "pcrs" not in document and (events is not None or observe)
+    values = {} if without else _pcrs(document.get("pcrs"))
     ima = None if "ima" not in document else parse_ima(document["ima"], files)
     return HostPolicy(
         name=_name(document.get("name")),
@@ -78,12 +82,20 @@ def parse_policy(text: str, files: PolicyFiles | None = None) -> HostPolicy:
         recovery=_recovery(document.get("recovery", "operator")),
         events=events,
         ima=ima,
+        observe=observe,
         fingerprint=_fingerprint(text, ima),
     )
 
 
 def selection_of(policy: HostPolicy) -> PcrSelection:
     """Return the PCRs to ask a host for; empty for a policy that names none."""
+    wanted = {bank: set(indexes) for bank, indexes in _appraised(policy).items()}
+    for bank, indexes in policy.observe.items():
+        wanted.setdefault(bank, set()).update(indexes)
+    return {bank: sorted(indexes) for bank, indexes in wanted.items()}
+
+
+def _appraised(policy: HostPolicy) -> PcrSelection:
     wanted = {
         bank: {*indexes, *policy.event_log_pcrs} for bank, indexes in policy.pcrs.items() if indexes
     }
@@ -96,8 +108,8 @@ def selection_of(policy: HostPolicy) -> PcrSelection:
 
 
 def steady_selection(policy: HostPolicy) -> PcrSelection:
-    """Return the PCRs of :func:`selection_of` that stay as they are while the host runs."""
-    selection = selection_of(policy)
+    """Return the PCRs that *policy* decides on and that stay as they are while the host runs."""
+    selection = _appraised(policy)
     if policy.ima is not None:
         bank = policy.ima.bank
         selection[bank] = [index for index in selection[bank] if index != IMA_PCR]
@@ -155,16 +167,22 @@ def _values(bank: str, index: object, accepted: object) -> list[bytes]:
     return values
 
 
+def _observe(value: object) -> PcrSelection:
+    if not isinstance(value, dict) or not all(bank in HASHES for bank in value):
+        raise PolicyError(f"observe: a mapping of banks to PCRs; known: {', '.join(HASHES)}")
+    return {bank: _indexes(indexes, f"observe: {bank}") for bank, indexes in value.items()}
+
+
 def _index(value: object, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 24:
         raise PolicyError(f"{where}: PCR numbers are 0 to 23")
     return value
 
 
-def _indexes(value: object) -> list[int]:
+def _indexes(value: object, where: str = "event_log_pcrs") -> list[int]:
     if not isinstance(value, list):
-        raise PolicyError("event_log_pcrs: a list of PCR numbers")
-    return sorted({_index(one, "event_log_pcrs") for one in value})
+        raise PolicyError(f"{where}: a list of PCR numbers")
+    return sorted({_index(one, where) for one in value})
 
 
 def _lease(value: object) -> int:

@@ -66,6 +66,7 @@ class Appraisal:
     genuine: bool = False
     #: What to keep as the next ``ima``; None where the list was not asked for or not accepted.
     ima: ImaSeen | None = None
+    known_launches: frozenset[str] = frozenset()
 
     @property
     def clock(self) -> ClockSeen | None:

@@ -91,6 +91,24 @@ class Verdicts:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceBrief:
+    """Recorded evidence; ``fingerprint`` is that of the policy as it was."""
+
+    id: int
+    at: str
+    policy: str
+    fingerprint: str
+    trusted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceList:
+    """Newest first."""
+
+    evidence: list[EvidenceBrief]
+
+
+@dataclass(frozen=True, slots=True)
 class Nothing:
     pass
 

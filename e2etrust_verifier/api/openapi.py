@@ -10,6 +10,7 @@ from typing import Any, get_args
 import falcon
 import msgspec
 
+from e2etrust_core.appraisal.recorded import RecordedAppraisal
 from e2etrust_verifier.api import answers
 from e2etrust_verifier.api.paging import MOST
 from e2etrust_verifier.api.version import API_VERSION
@@ -83,6 +84,20 @@ OPERATIONS = (
         answers.Verdicts,
         host_rules.HISTORY,
         query=(_LIMIT, _NUMBER),
+    ),
+    Operation(
+        "/v1/hosts/{name}/evidence",
+        "get",
+        "what is recorded of a host's evidence, newest first",
+        answers.EvidenceList,
+        host_rules.EVIDENCE,
+    ),
+    Operation(
+        "/v1/hosts/{name}/evidence/{number}",
+        "get",
+        "evidence that a host sent, and what it was appraised by",
+        RecordedAppraisal,
+        host_rules.EVIDENCE,
     ),
     Operation(
         "/v1/hosts/{name}/action",

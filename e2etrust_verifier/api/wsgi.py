@@ -19,7 +19,16 @@ from oslo_middleware import healthcheck
 
 from e2etrust_verifier import conf as configuration
 from e2etrust_verifier import policies
-from e2etrust_verifier.api import errors, events, hosts, metrics, openapi, servers, service
+from e2etrust_verifier.api import (
+    errors,
+    events,
+    evidence,
+    hosts,
+    metrics,
+    openapi,
+    servers,
+    service,
+)
 from e2etrust_verifier.api.access import Access
 from e2etrust_verifier.api.agents import Agents
 from e2etrust_verifier.db.database import Database
@@ -52,6 +61,8 @@ def routes(conf: cfg.ConfigOpts) -> dict[str, Any]:
         "/v1/hosts": hosts.Hosts(database, access),
         "/v1/hosts/{name}": hosts.Host(database, access),
         "/v1/hosts/{name}/verdicts": hosts.Verdicts(database, access),
+        "/v1/hosts/{name}/evidence": evidence.EvidenceList(database, access),
+        "/v1/hosts/{name}/evidence/{number:int}": evidence.OneEvidence(database, access),
         "/v1/hosts/{name}/action": hosts.Actions(database, access),
         "/v1/servers/{instance}": servers.Server(database, access),
         "/v1/servers/{instance}/evidence": servers.ServerEvidence(database, access, agents),

@@ -153,6 +153,22 @@ class Check(Base):
     location: Mapped[str] = mapped_column(NAME, server_default="")
 
 
+class Evidence(Base):
+    """Evidence with what it was appraised by (JSON of appraisal.recorded.RecordedAppraisal)."""
+
+    __tablename__ = "evidence"
+    __table_args__ = (sa.Index("ix_evidence_host_id", "host", "id"), Base.__table_args__)
+
+    id: Mapped[int] = mapped_column(sa.Integer, primary_key=True)
+    host: Mapped[str] = mapped_column(NAME)
+    at: Mapped[datetime] = mapped_column(Moment)
+    policy: Mapped[str] = mapped_column(NAME)
+    fingerprint: Mapped[str] = mapped_column(WORD)
+    trusted: Mapped[bool] = mapped_column(sa.Boolean)
+    failed: Mapped[str] = mapped_column(LONG_TEXT)
+    record: Mapped[str] = mapped_column(LONG_TEXT)
+
+
 class Lease(Base):
     """Every lease there was.  ``ended`` says why it is over."""
 

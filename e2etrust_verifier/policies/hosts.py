@@ -13,6 +13,7 @@ HISTORY = "attestation:host:history"
 APPROVE = "attestation:host:approve"
 REVOKE = "attestation:host:revoke"
 REMOVE = "attestation:host:remove"
+EVIDENCE = "attestation:host:evidence"
 _ACTION: list[policy.Operation] = [{"path": "/v1/hosts/{name}/action", "method": "POST"}]
 
 RULES = [
@@ -33,6 +34,15 @@ RULES = [
     ),
     policy.DocumentedRuleDefault(
         REVOKE, base.ADMIN, "End a host's lease now and hold the host", _ACTION
+    ),
+    policy.DocumentedRuleDefault(
+        EVIDENCE,
+        base.ADMIN,
+        "Read the evidence that a host sent",
+        [
+            {"path": "/v1/hosts/{name}/evidence", "method": "GET"},
+            {"path": "/v1/hosts/{name}/evidence/{number}", "method": "GET"},
+        ],
     ),
     policy.DocumentedRuleDefault(
         REMOVE,

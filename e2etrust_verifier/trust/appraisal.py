@@ -80,7 +80,7 @@ def appraise(
         the host, so nothing about the host changes; without valid evidence its lease runs out.
     """
     found = appraise_host(
-        _reference(case),
+        reference_of(case),
         case.policy,
         evidence,
         qualifying,
@@ -140,7 +140,8 @@ def settle(
     return state, checks
 
 
-def _reference(case: Case) -> reference.HostReference:
+def reference_of(case: Case) -> reference.HostReference:
+    """Return what the host's evidence is held against."""
     host, drawn = case.host, case.challenge
     seen = None
     if drawn.clock is not None:

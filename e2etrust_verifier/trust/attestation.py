@@ -16,7 +16,7 @@ from e2etrust_core.messages import AttestRequest, AttestResult, ChallengeRequest
 from e2etrust_core.messages import Challenge as ChallengeMessage
 from e2etrust_verifier.db import challenges, hosts
 from e2etrust_verifier.db.models import Challenge, HostState
-from e2etrust_verifier.trust import appraisal, standing
+from e2etrust_verifier.trust import appraisal, recording, standing
 from e2etrust_verifier.trust.errors import HostUnknown
 from e2etrust_verifier.trust.names import check_host_name
 from e2etrust_verifier.trust.surroundings import Surroundings
@@ -49,7 +49,7 @@ def challenge(around: Surroundings, request: ChallengeRequest) -> ChallengeMessa
     drawn = around.db.write(work)
     lifetime = around.settings.nonce_lifetime
     ima = _ima_from(drawn, policy) if policy.ima is not None else None
-    return ChallengeMessage(nonce, lifetime, selection, policy.wants_event_log, drawn.lease_id, ima)
+    return ChallengeMessage(nonce, lifetime, selection, policy.asks_event_log, drawn.lease_id, ima)
 
 
 def _ima_from(drawn: Challenge, policy: HostPolicy) -> ImaFrom:
@@ -94,6 +94,7 @@ def attest(around: Surroundings, request: AttestRequest) -> AttestResult:
     def work(session: Session) -> AttestResult:
         state, checks = appraisal.settle(session, around, case, found, request.evidence)
         trusted = all(c.outcome == "pass" for c in checks)
+        recording.record(session, case, found, request, around.now())
         lease = standing.grant(session, state, seconds, around.now()) if trusted else None
         return AttestResult(trusted, checks, lease, again_in=seconds / 2)
 

@@ -16,12 +16,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from e2etrust_core import messages, wire
 from e2etrust_core.appraisal.model import CheckResult
-from e2etrust_core.evidence.model import GuestIdentity
+from e2etrust_core.appraisal.recorded import RecordedAppraisal
+from e2etrust_core.evidence.model import GuestIdentity, HostEvidence, Quote
 from e2etrust_verifier import policies
 from e2etrust_verifier.api import errors, events, hosts, metrics, servers, service
+from e2etrust_verifier.api import evidence as evidence_api
 from e2etrust_verifier.api.access import Access
+from e2etrust_verifier.db import evidence, migration, verdicts
 from e2etrust_verifier.db import hosts as host_rows
-from e2etrust_verifier.db import migration, verdicts
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.db.models import Event, Host, HostState, Launch, Refusal
 from e2etrust_verifier.trust import standing
@@ -152,6 +154,10 @@ def api(database):
         "/v1/servers/{instance}/evidence", servers.ServerEvidence(database, access, agents)
     )
     app.add_route("/v1/events", events.Events(database, access))
+    app.add_route("/v1/hosts/{name}/evidence", evidence_api.EvidenceList(database, access))
+    app.add_route(
+        "/v1/hosts/{name}/evidence/{number:int}", evidence_api.OneEvidence(database, access)
+    )
     app.add_route("/metrics", metrics.Metrics(database))
     errors.install(app)
     return SimpleNamespace(client=testing.TestClient(app), agents=agents)
@@ -450,3 +456,44 @@ def test_metrics_are_those_of_the_database_and_name_no_host(api, database):
     assert samples["e2etrust_started_servers",] == 2
     assert samples["e2etrust_last_verdict_timestamp_seconds",] == NOW.timestamp()
     assert "host1" not in answer.text
+
+
+def _recorded(host: str, checks: list[CheckResult]) -> RecordedAppraisal:
+    quote = Quote(b"a", b"s", {"sha256": {0: bytes(32)}})
+    return RecordedAppraisal(
+        host, "s", b"ek", b"ak", b"n", {}, HostEvidence(quote, b"log"), "at", "p", "f", checks
+    )
+
+
+GOOD, BAD = CheckResult("clock", "pass", "went on"), CheckResult("clock", "fail", "back", "CLOCK")
+
+
+def test_recorded_evidence_is_read_whole_by_administrators_only(api, database):
+    database.write(lambda s: evidence.add(s, _recorded("host1", [BAD]), NOW))
+    database.write(lambda s: evidence.add(s, _recorded("host1", [GOOD]), NOW))
+    listed = get(api, "/v1/hosts/host1/evidence", ADMIN).json["evidence"]
+    assert [one["trusted"] for one in listed] == [True, False]
+    whole = get(api, f"/v1/hosts/host1/evidence/{listed[1]['id']}", ADMIN).json
+    assert wire.from_dict(RecordedAppraisal, whole) == _recorded("host1", [BAD])
+    for path in ("", f"/{listed[0]['id']}"):
+        who = token(None, "reader", system=True)
+        assert get(api, f"/v1/hosts/host1/evidence{path}", who).status_code == 403
+    other = get(api, f"/v1/hosts/host2/evidence/{listed[0]['id']}", ADMIN)
+    assert (other.status_code, other.json["error"]["code"]) == (404, "EVIDENCE_UNKNOWN")
+
+
+def test_only_what_is_new_is_recorded_and_the_newest_kept(database):
+    def news(failed, fingerprint="f", now=NOW):
+        return database.read(
+            lambda s: evidence.says_something_new(s, "host1", fingerprint, failed, now)
+        )
+
+    assert news([])
+    database.write(lambda s: evidence.add(s, _recorded("host1", [GOOD]), NOW))
+    assert not news([])
+    assert news([BAD])
+    assert news([], "another policy")
+    assert news([], now=NOW + evidence.AGAIN_AFTER)
+    for _ in range(evidence.KEPT + 3):
+        database.write(lambda s: evidence.add(s, _recorded("host1", [GOOD]), NOW))
+    assert len(database.read(lambda s: evidence.of_host(s, "host1"))) == evidence.KEPT

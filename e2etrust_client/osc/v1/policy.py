@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack attestation policy learn|test`` and ``attestation host evidence list``.
+
+Both work here, on evidence that the verifier recorded: nothing is activated by them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from osc_lib.command import command
+
+from e2etrust_client.errors import ClientError
+from e2etrust_client.osc.plugin import client_of
+from e2etrust_client.osc.v1 import refusals
+from e2etrust_core.appraisal.policy import parse_policy
+from e2etrust_core.appraisal.policy_ima import FilesBeside
+from e2etrust_core.appraisal.policy_proposal import Proposal, propose_policy
+from e2etrust_core.appraisal.recorded import appraise_again
+
+
+class ListEvidence(command.Lister):
+    """List what is recorded of a host's evidence, newest first"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("host", metavar="<host>", help="Name of the compute host")
+        return parser
+
+    @refusals.told
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        found = client_of(self.app.client_manager).host_evidence_list(parsed_args.host)
+        columns = ("Number", "At", "Policy", "Trusted")
+        return columns, [(one.id, one.at, one.policy, one.trusted) for one in found]
+
+
+class LearnPolicy(command.Command):
+    """Write a policy that accepts a host as it is recorded (learn)
+
+    The policy goes to standard output and is not activated: read it, and put it into the
+    verifier's policy_dir if the host is one to compare others with.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("host", metavar="<host>", help="A host that is known to be good")
+        _add_evidence(parser)
+        parser.add_argument("--name", default="learnt", help="Name of the policy")
+        parser.add_argument(
+            "--for", dest="hosts", metavar="<pattern>", action="append", help="Hosts it is for"
+        )
+        return parser
+
+    @refusals.told
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        client = client_of(self.app.client_manager)
+        recorded = client.host_evidence(parsed_args.host, parsed_args.evidence)
+        hosts = parsed_args.hosts or [parsed_args.host]
+        proposal = propose_policy(recorded, parsed_args.name, hosts)
+        again = appraise_again(recorded, parse_policy(proposal.text))
+        self.app.stdout.write(proposal.text)
+        for line in told(proposal, recorded.at):
+            print(line, file=sys.stderr)
+        others = [c for c in again.verdict.failed if c.check != "running-domains"]
+        for check in others:
+            print(f"even so it fails: {check.code}: {check.reason}", file=sys.stderr)
+
+
+class TestPolicy(command.Lister):
+    """Appraise recorded evidence of a host by a policy file (test)
+
+    Exit status 0: the host would be trusted; 1: it would not.
+    """
+
+    __test__ = False  # no test of pytest's
+    _trusted = False
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("file", metavar="<file>", type=Path, help="The policy, YAML")
+        parser.add_argument("host", metavar="<host>", help="Name of the compute host")
+        _add_evidence(parser)
+        return parser
+
+    @refusals.told
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        client = client_of(self.app.client_manager)
+        recorded = client.host_evidence(parsed_args.host, parsed_args.evidence)
+        policy = parse_policy(_read(parsed_args.file), FilesBeside(parsed_args.file.parent))
+        verdict = appraise_again(recorded, policy).verdict
+        self._trusted = verdict.trusted
+        columns = ("Check", "Outcome", "Code", "Where", "Reason")
+        return columns, [(c.check, c.outcome, c.code, c.where, c.reason) for c in verdict.checks]
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        super().run(parsed_args)
+        return 0 if self._trusted else 1
+
+
+def told(proposal: Proposal, at: str) -> list[str]:
+    """Say what the proposal accepts, in a few lines."""
+    lines = [f"# as recorded at {at}; not activated"]
+    if proposal.event_pcrs:
+        pcrs = ", ".join(map(str, proposal.event_pcrs))
+        lines.append(f"# {proposal.events} events of PCR {pcrs}, each as often as it was there")
+    if proposal.value_pcrs:
+        lines.append(f"# PCR {', '.join(map(str, proposal.value_pcrs))} by their values only")
+    if proposal.left_out:
+        lines.append(f"# nothing of PCR {', '.join(map(str, proposal.left_out))}: they change")
+    return lines
+
+
+def _add_evidence(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--evidence",
+        metavar="<number>",
+        type=int,
+        help="Which recorded evidence (attestation host evidence list), the newest if not said",
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ClientError(f"{path} cannot be read: {exc}") from None
