@@ -38,9 +38,14 @@ def version(database: Database) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
+def newest() -> str | None:
+    """Return the version of this release's schema."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
 def require_current(database: Database) -> None:
     """Raise SchemaError unless the schema is this release's."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
+    head = newest()
     found = version(database)
     if found != head:
         raise SchemaError(f"the database has schema {found or 'none'}, this release needs {head}")
