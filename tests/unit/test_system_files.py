@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Units and logrotate's file are what systemd and logrotate can read, and name our commands."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from configparser import ConfigParser
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+UNITS = sorted((ROOT / "etc/systemd").glob("*.service"))
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_unit_runs_a_command_of_ours(unit):
+    text = unit.read_text()
+    command = re.search(r"^ExecStart=/opt/e2etrust/bin/(\S+)$", text, re.MULTILINE)
+    assert command is not None
+    assert command[1] in {one.name for one in entry_points(group="console_scripts")}
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_systemd_finds_nothing_wrong_with_a_unit(unit, tmp_path):
+    analyze = shutil.which("systemd-analyze")
+    assert analyze, "systemd-analyze is not there: apt install systemd"
+    text = re.sub(r"^ExecStart=.*$", "ExecStart=/bin/true", unit.read_text(), flags=re.MULTILINE)
+    copied = tmp_path / unit.name
+    copied.write_text(text)
+    done = subprocess.run(
+        [analyze, "verify", "--man=no", str(copied)], capture_output=True, text=True, check=False
+    )
+    assert unit.name not in done.stderr
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_unit_keeps_its_files_to_itself():
+    for unit in UNITS:
+        parsed = ConfigParser(strict=False, interpolation=None)
+        parsed.optionxform = str  # type: ignore[assignment,method-assign]
+        parsed.read(unit)
+        service = parsed["Service"]
+        assert (service["UMask"], service["ProtectSystem"]) == ("0077", "strict")
+        assert service["NoNewPrivileges"] == "yes"
+        assert service["StateDirectoryMode"] == "0700"
