@@ -21,7 +21,8 @@ from e2etrust_core.suites import HASHES
 
 _FIELDS = {"bank", "aggregate_bank", "allow", "signed_by", "exclude", "buffers", "violations"}
 _BUFFER_FIELDS = {"name", "digests", "text", "like", "anything", "required"}
-_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+FILE_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+_FILE = re.compile(FILE_NAME)
 _MAX_LISTED = 1024
 _MAX_PEM = 1024 * 1024
 

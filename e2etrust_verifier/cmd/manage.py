@@ -13,6 +13,7 @@ from typing import Any
 from oslo_config import cfg
 from oslo_db import exception as db_exc
 
+from e2etrust_core.appraisal.policy_schema import policy_schema
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.tpm_structures import name_of
 from e2etrust_verifier import conf as configuration
@@ -43,7 +44,11 @@ def main(argv: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
-    print(json.dumps(rows, indent=1) + "\n" if arguments.format == "json" else table(rows), end="")
+    if arguments.format == "document":
+        print(json.dumps(rows[0], indent=1))
+    else:
+        as_json = arguments.format == "json"
+        print(json.dumps(rows, indent=1) + "\n" if as_json else table(rows), end="")
     return 0
 
 
@@ -75,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(key, "create", _key_create, "make the key that signs launch records")
     policy = nouns.add_parser("policy", help="host policies").add_subparsers(required=True)
     _add(policy, "check", _policy_check, "check a policy file", "file")
+    _add(policy, "schema", _policy_schema, "write the JSON Schema of policies")
     hosts = nouns.add_parser("host", help="enrolled hosts").add_subparsers(required=True)
     _add(hosts, "list", _host_list, "list all hosts")
     _add(hosts, "show", _host_show, "show one host and its last checks", "host")
@@ -118,6 +124,12 @@ def _policy_check(_conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:
     policy = read_policy(Path(arguments.file))
     pcrs = {bank: sorted(values) for bank, values in policy.pcrs.items()}
     return [{"name": policy.name, "hosts": policy.hosts, "pcrs": pcrs}]
+
+
+def _policy_schema(_conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:
+    # One document and no table, whichever format is asked for.
+    arguments.format = "document"
+    return [policy_schema()]
 
 
 def _host_list(conf: cfg.ConfigOpts, _arguments: argparse.Namespace) -> Rows:

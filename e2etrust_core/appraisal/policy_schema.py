@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Host policies as JSON Schema (2020-12), for editors and for whoever writes policies by program.
+
+:func:`.policy.parse_policy` decides; the schema says the same as far as a schema can.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from e2etrust_core.appraisal.policy_ima import FILE_NAME
+from e2etrust_core.evidence.events.kinds import KINDS
+from e2etrust_core.suites import HASHES
+
+_PCR = {"type": "integer", "minimum": 0, "maximum": 23}
+_BANK = {"enum": list(HASHES)}
+_HEX = {"type": "string", "pattern": "^([0-9a-fA-F]{2})*$"}
+_TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 1024}
+_FILES = {"type": "array", "items": {"type": "string", "pattern": f"^{FILE_NAME}$"}}
+_ENTRIES = {
+    "type": "array",
+    "items": {"type": "string", "pattern": "^(x509|sha256|[0-9a-f-]{36}):[0-9a-f]{64}$"},
+}
+
+
+def policy_schema() -> dict[str, Any]:
+    """Return the schema of a whole policy."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "E2ETrust host policy",
+        **_object(
+            {
+                "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"},
+                "hosts": {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {"type": "string", "minLength": 1, "maxLength": 255},
+                },
+                "pcrs": _pcr_values(),
+                "event_log_pcrs": {"type": "array", "items": _PCR},
+                "lease_seconds": {"type": "integer", "minimum": 1, "maximum": 3600},
+                "recovery": {"enum": ["operator", "automatic"]},
+                "events": _events(),
+                "ima": _ima(),
+                "observe": {
+                    "type": "object",
+                    "propertyNames": _BANK,
+                    "additionalProperties": {"type": "array", "items": _PCR},
+                },
+            },
+            "name",
+            "hosts",
+        ),
+        "anyOf": [{"required": ["pcrs"]}, {"required": ["events"]}, {"required": ["observe"]}],
+    }
+
+
+def _object(fields: dict[str, Any], *required: str) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "type": "object",
+        "properties": fields,
+        "additionalProperties": False,
+    }
+    return {**found, "required": list(required)} if required else found
+
+
+def _pcr_values() -> dict[str, Any]:
+    def bank(size: int) -> dict[str, Any]:
+        value = {"type": "string", "pattern": f"^[0-9a-fA-F]{{{2 * size}}}$"}
+        values = {"type": "array", "minItems": 1, "items": value}
+        # YAML's keys are numbers; JSON's are their digits.
+        return {
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": {"pattern": "^([0-9]|1[0-9]|2[0-3])$"},
+            "additionalProperties": values,
+        }
+
+    banks = {name: bank(hashing.size) for name, hashing in HASHES.items()}
+    return {**_object(banks), "minProperties": 1}
+
+
+def _events() -> dict[str, Any]:
+    pcrs = {"anyOf": [_PCR, {"type": "array", "minItems": 1, "items": _PCR, "uniqueItems": True}]}
+    count = {"type": "integer", "minimum": 0, "maximum": 1024}
+    times = {
+        "anyOf": [
+            {"type": "integer", "minimum": 1, "maximum": 1024},
+            {"enum": ["any", "optional"]},
+            {"type": "array", "prefixItems": [count, {"anyOf": [count, {"const": "any"}]}]},
+        ]
+    }
+    fields = {
+        "type": {"enum": sorted(KINDS)},
+        "pcr": pcrs,
+        "times": times,
+        "phase": {"enum": ["any", "before", "after"]},
+        "digests": {"type": "array", "minItems": 1, "items": _HEX},
+        "data": {"type": "array", "minItems": 1, "items": _HEX},
+        "text": _TEXTS,
+        "like": _TEXTS,
+        "variable": {"type": "string", "minLength": 1, "maxLength": 128},
+        "vendor": {"type": "string", "format": "uuid"},
+        "only": _ENTRIES,
+        "including": _ENTRIES,
+        "anything": {"const": True},
+    }
+    ways = ["digests", "data", "text", "like", "variable", "anything"]
+    rule = {**_object(fields, "type", "pcr"), "anyOf": [{"required": [way]} for way in ways]}
+    rules = {"type": "array", "minItems": 1, "maxItems": 4096, "items": rule}
+    return _object({"bank": _BANK, "pcrs": pcrs, "rules": rules}, "pcrs", "rules")
+
+
+def _ima() -> dict[str, Any]:
+    digest = {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}
+    fields = {
+        "name": {"type": "string", "minLength": 1, "maxLength": 255},
+        "digests": {"type": "array", "items": digest},
+        "text": _TEXTS,
+        "like": _TEXTS,
+        "anything": {"const": True},
+        "required": {"type": "boolean"},
+    }
+    ways = ["digests", "text", "like", "anything"]
+    buffer = {**_object(fields, "name"), "anyOf": [{"required": [way]} for way in ways]}
+    section = _object(
+        {
+            "bank": _BANK,
+            "aggregate_bank": _BANK,
+            "allow": _FILES,
+            "signed_by": _FILES,
+            "exclude": _TEXTS,
+            "buffers": {"type": "array", "items": buffer},
+            "violations": {"enum": ["refuse", "report"]},
+        }
+    )
+    some = [{"required": [way]} for way in ("allow", "signed_by", "buffers")]
+    return {**section, "anyOf": some}

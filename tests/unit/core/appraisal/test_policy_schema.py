@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The published schema against the parser: what one takes the other takes."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from oslo_config import cfg
+
+from e2etrust_core.appraisal.event_proposal import propose_rules
+from e2etrust_core.appraisal.ima_allowlist import Allowlist
+from e2etrust_core.appraisal.policy import _FIELDS, parse_policy
+from e2etrust_core.appraisal.policy_events import events_document
+from e2etrust_core.appraisal.policy_schema import policy_schema
+from e2etrust_core.errors import PolicyError
+from e2etrust_core.evidence.event_log import parse_event_log
+from e2etrust_core.evidence.ima_signature import Keyring
+from e2etrust_verifier import conf as configuration
+from e2etrust_verifier.cmd import manage
+from tests.unit.core.appraisal.test_ima_checks import SELINUX
+from tests.vectors import vectors
+
+VALUE = "00" * 32
+HEAD = f"name: p\nhosts: ['*']\npcrs: {{sha256: {{7: ['{VALUE}']}}}}\n"
+RULE = "{type: EV_SEPARATOR, pcr: 4, data: ['00000000']}"
+
+
+class Files:
+    def allowlist(self, name):
+        return Allowlist([])
+
+    def keyring(self, name):
+        return Keyring()
+
+
+def by_schema(text: str) -> bool:
+    # As JSON has it: keys are text.
+    document = json.loads(json.dumps(yaml.safe_load(text)))
+    found = jsonschema.Draft202012Validator(policy_schema()).iter_errors(document)
+    return next(found, None) is None
+
+
+def by_parser(text: str) -> bool:
+    try:
+        parse_policy(text, Files())
+    except PolicyError:
+        return False
+    return True
+
+
+GOOD = [
+    HEAD,
+    HEAD + "event_log_pcrs: [0, 7]\nlease_seconds: 5\nrecovery: automatic\n",
+    HEAD + "ima: {allow: [a.sha256], exclude: ['/tmp/*'], violations: report}\n",
+    HEAD + "ima:\n  bank: sha256\n  allow: [a]\n" + SELINUX,
+    "name: p\nhosts: [a]\nobserve: {sha256: [0]}\n",
+    f"name: p\nhosts: [a]\nevents: {{pcrs: [4], rules: [{RULE}]}}\n",
+]
+BAD = [
+    "name: p\nhosts: ['*']\n",
+    HEAD + "unknown: 1\n",
+    HEAD.replace("hosts: ['*']", "hosts: []"),
+    HEAD.replace("name: p", "name: ''"),
+    HEAD.replace("7:", "24:"),
+    HEAD.replace("sha256", "md5"),
+    HEAD.replace(VALUE, "00"),
+    HEAD + "lease_seconds: 0\n",
+    HEAD + "recovery: maybe\n",
+    HEAD + "observe: {sha256: [24]}\n",
+    HEAD + "ima: {}\n",
+    HEAD + "ima: {exclude: ['*']}\n",
+    HEAD + "ima: {allow: [../a]}\n",
+    HEAD + "ima: {buffers: [{name: x}]}\n",
+    HEAD + "ima: {buffers: [{name: x, digests: ['00']}]}\n",
+    HEAD + "events: {pcrs: [4], rules: []}\n",
+    HEAD + "events: {pcrs: [4], rules: [{type: EV_NONE, pcr: 4, anything: true}]}\n",
+    HEAD + "events: {pcrs: [4], rules: [{type: EV_SEPARATOR, pcr: 4}]}\n",
+]
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_what_the_parser_takes_the_schema_takes(text):
+    assert (by_parser(text), by_schema(text)) == (True, True)
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_what_the_schema_refuses_the_parser_refuses(text):
+    assert (by_parser(text), by_schema(text)) == (False, False)
+
+
+@pytest.mark.parametrize("name", ["ovmf-plain", "ovmf-sm3"])
+def test_proposed_rules_are_as_the_schema_says(name):
+    log = parse_event_log((vectors(name) / "bios_log").read_bytes())
+    rules = events_document(propose_rules(log, "sha256", range(8)))
+    text = yaml.safe_dump({"name": "p", "hosts": ["*"], "events": rules})
+    assert (by_parser(text), by_schema(text)) == (True, True)
+
+
+def test_every_field_of_a_policy_is_in_the_schema():
+    schema = policy_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert set(schema["properties"]) == _FIELDS
+
+
+def test_policies_of_the_documentation_are_policies_by_both():
+    """Their digests are for people to fill in."""
+    source = Path(__file__).resolve().parents[4] / "doc/source/admin/policy.rst"
+    blocks = re.findall(r"code-block:: yaml\n\n((?:   .*\n|\n)+)", source.read_text())
+    assert len(blocks) >= 4
+    for block in blocks:
+        text = re.sub(r"^   ", "", block, flags=re.MULTILINE)
+        text = re.sub(r"(x509|sha256):<[^>]*>", rf"\1:{VALUE}", text)
+        text = re.sub(r"<[^>]*>", VALUE, text)
+        assert (by_parser(text), by_schema(text)) == (True, True), text
+
+
+def test_schema_is_written_by_a_command(capsys, monkeypatch):
+    # Other tests of this process have options of their own on the process-wide object.
+    load = configuration.load
+    monkeypatch.setattr(configuration, "load", lambda files: load(files, cfg.ConfigOpts()))
+    assert manage.main(["policy", "schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == policy_schema()
