@@ -40,6 +40,13 @@ OPTS = [
         help="Seconds for which an answer is good enough for further requests. 0 asks once per "
         "scheduling request, so that a lease that was ended is noticed at once.",
     ),
+    cfg.FloatOpt(
+        "freshness_weight_multiplier",
+        default=1.0,
+        help="How much FreshnessWeigher counts among Nova's weighers, where it is enabled: it "
+        "prefers hosts whose lease lasts longest. 0 switches it off, a negative number turns it "
+        "round. The metadata e2etrust_freshness_weight_multiplier of an aggregate goes before.",
+    ),
     cfg.IntOpt(
         "logged_refusals",
         default=100,

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import collections
-import os
 from collections.abc import Iterable, Sequence
 
 import nova.conf
@@ -15,8 +14,9 @@ from oslo_log import log as logging
 from e2etrust_core.messages import Refusal
 from e2etrust_nova.conf import scheduler as options
 from e2etrust_nova.demand import TRUST_SPEC, TRUSTED, Demand, demand_of
+from e2etrust_nova.scheduler.process_view import ProcessViews
 from e2etrust_nova.scheduler.verifier import VerifierClient
-from e2etrust_nova.scheduler.view import NEVER, LeaseView
+from e2etrust_nova.scheduler.view import NEVER, Source
 
 LOG = logging.getLogger(__name__)
 
@@ -41,22 +41,20 @@ class TrustedHostFilter(filters.BaseHostFilter):
 
     def __init__(self) -> None:
         self._options = options.register(nova.conf.CONF)
-        # Schedulers fork their workers after filters are made; a view, with its lock and
-        # connection, is never shared between processes.
-        self._views: dict[int, LeaseView] = {}
+        self._views = ProcessViews(self._options, self._source)
 
     def filter_all(
         self, filter_obj_list: Iterable[host_manager.HostState], spec_obj: request_spec.RequestSpec
     ) -> Sequence[host_manager.HostState]:
         """Return the hosts that may take the server; never None, which would stop filtering."""
         hosts = filter_obj_list if isinstance(filter_obj_list, list) else list(filter_obj_list)
-        demand = _demand(spec_obj)
+        demand = demand_of_request(spec_obj)
         if demand is Demand.NOTHING:
             return hosts
         if demand is Demand.UNREADABLE:
             self._log_refused(spec_obj, [(host.host, _UNREADABLE) for host in hosts])
             return []
-        view = self._view()
+        view = self._views.current()
         view.refresh()
         now, deadline_of = view.now(), view.deadlines().get
         passed = [host for host in hosts if deadline_of(host.host, NEVER) > now]
@@ -66,25 +64,12 @@ class TrustedHostFilter(filters.BaseHostFilter):
             self._log_refused(spec_obj, [(host, view.why_not(host)) for host in refused])
         return passed
 
-    def _view(self) -> LeaseView:
-        pid = os.getpid()
-        view = self._views.get(pid)
-        if view is None:
-            client = VerifierClient(
-                nova.conf.CONF,
-                url=self._options.transport_url,
-                timeout=self._options.rpc_timeout,
-            )
-            # setdefault: of two threads that come here first, both use one view.
-            view = self._views.setdefault(
-                pid,
-                LeaseView(
-                    client.lease_delta,
-                    retry_interval=self._options.retry_interval,
-                    refresh_interval=self._options.refresh_interval,
-                ),
-            )
-        return view
+    def _source(self) -> Source:
+        chosen = self._options
+        client = VerifierClient(
+            nova.conf.CONF, url=chosen.transport_url, timeout=chosen.rpc_timeout
+        )
+        return client.lease_delta
 
     def _log_refused(
         self, spec_obj: request_spec.RequestSpec, refused: list[tuple[str, Refusal]]
@@ -106,7 +91,8 @@ class TrustedHostFilter(filters.BaseHostFilter):
             LOG.info("%d more hosts refused for server %s: %s", rest.total(), server, counts)
 
 
-def _demand(spec_obj: request_spec.RequestSpec) -> Demand:
+def demand_of_request(spec_obj: request_spec.RequestSpec) -> Demand:
+    """Return what the flavor and the image of a request ask."""
     extra_specs = spec_obj.flavor.extra_specs if "extra_specs" in spec_obj.flavor else {}
     traits: Sequence[str] = ()
     if "image" in spec_obj and spec_obj.image and "properties" in spec_obj.image:
