@@ -168,15 +168,15 @@ def _look(path: Path) -> None:
 
 def _take_down(places: Places) -> None:
     """Unmount, see the keeper off, and remove what is left; nothing there is fine."""
-    clean = True
-    for view in reversed(mounts.views(places.instance)):
-        try:
-            clean &= mounts.unmount(view.path, _UNMOUNT_PATIENCE)
-        except OSError as error:
-            raise DiskServerError(
-                f"{view.path} cannot be unmounted: {error.strerror}", code="DETACH_FAILED"
-            ) from error
-    _see_off(places, clean)
+    # Known before its views go: as it ends it takes its pid file along, and lives on for a moment.
+    keeper = _keeper(places)
+    try:
+        clean = _unmount(places)
+        if keeper is not None:
+            _see_off(keeper, clean)
+    finally:
+        if keeper is not None:
+            os.close(keeper)
     try:
         shutil.rmtree(places.directory, ignore_errors=False)
     except FileNotFoundError:
@@ -187,28 +187,44 @@ def _take_down(places: Places) -> None:
         ) from error
 
 
-def _see_off(places: Places, clean: bool) -> None:
-    """Wait for the keeper's end; one whose view is still held open does not end by itself."""
+def _unmount(places: Places) -> bool:
+    """Return whether every view went without force."""
+    clean = True
+    for view in reversed(mounts.views(places.instance)):
+        try:
+            clean &= mounts.unmount(view.path, _UNMOUNT_PATIENCE)
+        except OSError as error:
+            raise DiskServerError(
+                f"{view.path} cannot be unmounted: {error.strerror}", code="DETACH_FAILED"
+            ) from error
+    return clean
+
+
+def _keeper(places: Places) -> int | None:
+    """Return a descriptor of the living keeper (pidfd), which stays its own whatever comes."""
     pid = _keeper_pid(places)
     if pid is None:
-        return
+        return None
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
+        return None
+    if _is_keeper(pid, places.instance):
+        return handle
+    os.close(handle)
+    return None
+
+
+def _see_off(keeper: int, clean: bool) -> None:
+    """Wait for the keeper's end; one whose view is still held open does not end by itself."""
+    if clean and _ended(keeper, _END_PATIENCE):
         return
-    try:
-        if not _is_keeper(pid, places.instance):
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(keeper, number)
+        if _ended(keeper, _END_PATIENCE):
             return
-        if clean and _ended(handle, _END_PATIENCE):
-            return
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(handle, number)
-            if _ended(handle, _END_PATIENCE):
-                return
-    finally:
-        os.close(handle)
-    raise DiskServerError(f"the disk server {pid} does not end", code="DETACH_FAILED")
+    raise DiskServerError("the disk server does not end", code="DETACH_FAILED")
 
 
 def _ended(handle: int, patience: float) -> bool:
