@@ -186,7 +186,9 @@ def test_credential_of_tpm2_makecredential_has_the_same_sizes_and_opens(tpm, kin
     out = (tmp_path / "out").read_bytes()[8:]
     size = 2 + int.from_bytes(out[:2], "big")
     ours = make_credential(read_ek(tpm, kind).public, name_of(ak.public), b"s" * 32)
-    assert [len(part) for part in ours] == [size, len(out) - size]
+    assert len(ours[0]) == size
+    # The tool leaves leading zeros of its point's coordinates out, one in 128 times.
+    assert 0 <= len(ours[1]) - (len(out) - size) <= 3
     assert activate_credential(tpm, ak, out[:size], out[size:]) == b"s" * 32
 
 
