@@ -10,13 +10,18 @@ import uuid
 from e2etrust_nova.disk import control, mounts
 from e2etrust_nova.disk.model import Places
 
+_STAND_IN = "import time; print('there', flush=True); time.sleep(0.7)"
+
 
 def test_detach_waits_for_a_keeper_that_has_taken_its_pid_file_along(tmp_path, monkeypatch):
     places = Places(tmp_path, str(uuid.uuid4()))
     places.directory.mkdir()
     # Known by its words, as a keeper is.
     words = [control._MODULE, places.instance]
-    keeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.7)", *words])
+    keeper = subprocess.Popen([sys.executable, "-c", _STAND_IN, *words], stdout=subprocess.PIPE)
+    assert keeper.stdout is not None
+    # A process that has just been started shows no words yet; a keeper writes its file later.
+    assert keeper.stdout.readline() == b"there\n"
     places.pid_file.write_text(f"{keeper.pid}\n")
 
     def views(_instance):
@@ -31,4 +36,5 @@ def test_detach_waits_for_a_keeper_that_has_taken_its_pid_file_along(tmp_path, m
     finally:
         keeper.kill()
         keeper.wait()
+        keeper.stdout.close()
     assert not places.directory.exists()
