@@ -7,6 +7,7 @@ or one that was cleared; the agent says so and never makes itself a new identity
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from e2etrust_agent.client.reports import private_directory, read_private, write
 from e2etrust_agent.errors import IdentityError, StateError
 from e2etrust_core import wire
 from e2etrust_core.errors import InputError
+from e2etrust_core.evidence.tpm_structures import name_of
 from e2etrust_core.suites import suite as suite_named
 from e2etrust_core.tpm.device import Tpm
 from e2etrust_core.tpm.errors import KeyLost
@@ -34,6 +36,32 @@ class Identity:
     ek_public: bytes
     ek_certificate: bytes | None
     ak: AttestationKey
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityShown:
+    """What an operator needs to know of an identity; names and digests in hex.
+
+    ``ek_sha256`` is the SHA-256 of the EK's TPMT_PUBLIC, as inventories have it.
+    """
+
+    host: str
+    suite: str
+    ek_sha256: str
+    ek_certificate: bool
+    ek_name: str
+    ak_name: str
+
+
+def show_identity(identity: Identity) -> IdentityShown:
+    return IdentityShown(
+        host=identity.host,
+        suite=identity.ak.suite,
+        ek_sha256=hashlib.sha256(identity.ek_public).hexdigest(),
+        ek_certificate=identity.ek_certificate is not None,
+        ek_name=name_of(identity.ek_public).hex(),
+        ak_name=name_of(identity.ak.public).hex(),
+    )
 
 
 def identity_path(state_dir: Path) -> Path:

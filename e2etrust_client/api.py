@@ -14,6 +14,7 @@ from keystoneauth1 import exceptions as ks_exc
 from e2etrust_client.errors import ClientError, ServiceRefusal
 from e2etrust_client.model import (
     Event,
+    ExpectedHost,
     HostState,
     HostVerdict,
     RecordedEvidence,
@@ -44,6 +45,12 @@ class _Link:
 class _Hosts:
     hosts: list[HostState]
     hosts_links: list[_Link] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inventory:
+    inventory: list[ExpectedHost]
+    inventory_links: list[_Link] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +154,25 @@ class AttestationClient:
         """Forget a host's keys: it can enrol anew."""
         self._request("DELETE", _host_path(name))
 
+    def inventory(self) -> list[ExpectedHost]:
+        """Return which endorsement keys operators expect, by host name."""
+        found: list[ExpectedHost] = []
+        while True:
+            params = {"marker": found[-1].host} if found else {}
+            page = self._call(_Inventory, "GET", "/v1/inventory", params=params)
+            found += page.inventory
+            if not page.inventory or not any(link.rel == "next" for link in page.inventory_links):
+                return found
+
+    def expect_host(self, name: str, ek_sha256: list[str], *, replace: bool) -> ExpectedHost:
+        """Let TPMs with these endorsement keys, and no others, enrol as *name*."""
+        body = {"ek_sha256": ek_sha256, "replace": replace}
+        return self._call(ExpectedHost, "PUT", _inventory_path(name), json=body)
+
+    def unexpect_host(self, name: str) -> None:
+        """Expect no particular endorsement key of *name* any more."""
+        self._request("DELETE", _inventory_path(name))
+
     def server(self, instance: str) -> ServerTrust:
         return self._call(ServerTrust, "GET", f"/v1/servers/{instance}")
 
@@ -187,6 +213,10 @@ class AttestationClient:
 
 def _host_path(name: str) -> str:
     return f"/v1/hosts/{parse.quote(name, safe='')}"
+
+
+def _inventory_path(name: str) -> str:
+    return f"/v1/inventory/{parse.quote(name, safe='')}"
 
 
 def _refusal(answer: Any) -> ClientError:

@@ -31,6 +31,18 @@ class HostState:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedHost:
+    """``ek_sha256``: SHA-256 (hex) of the TPMT_PUBLIC of each endorsement key that may enrol under
+    the host's name."""
+
+    host: str
+    ek_sha256: list[str]
+    since: str
+    by: str
+    enrolled: bool
+
+
+@dataclass(frozen=True, slots=True)
 class HostVerdict:
     """What came out of one appraisal of a host; ``purpose`` is attest or launch."""
 

@@ -15,9 +15,16 @@ from oslo_log import log
 
 from e2etrust_agent.conf import opts
 from e2etrust_agent.errors import AgentError
-from e2etrust_agent.identity import forget_identity
+from e2etrust_agent.identity import (
+    IdentityShown,
+    forget_identity,
+    load_or_create,
+    show_identity,
+)
 from e2etrust_agent.service import AgentService
+from e2etrust_core import wire
 from e2etrust_core.errors import E2ETrustError
+from e2etrust_core.tpm.device import open_tpm
 
 CONFIG_FILE = "/etc/e2etrust/agent.conf"
 
@@ -33,6 +40,13 @@ def main(argv: list[str] | None = None) -> int:
             default=False,
             help="Set the host's attestation key aside and make a new one, after the TPM was "
             "replaced or cleared on purpose.",
+        )
+    )
+    conf.register_cli_opt(
+        cfg.BoolOpt(
+            "show-identity",
+            default=False,
+            help="Tell which keys this host enrols with, as JSON, and end.",
         )
     )
     try:
@@ -60,6 +74,9 @@ def _run(conf: cfg.ConfigOpts) -> None:
     settings = opts.settings(conf)
     if conf.new_identity:
         forget_identity(settings.state_dir)
+    if conf.show_identity:
+        print(wire.to_json(_identity(settings)).decode())
+        return
     service = AgentService(settings, oslo_messaging.get_rpc_transport(conf))
 
     def on_stop(_number: int, _frame: FrameType | None) -> None:
@@ -72,6 +89,12 @@ def _run(conf: cfg.ConfigOpts) -> None:
     signal.signal(signal.SIGINT, on_stop)
     signal.signal(signal.SIGHUP, on_hangup)
     service.run()
+
+
+def _identity(settings: opts.Settings) -> IdentityShown:
+    with open_tpm(settings.tcti) as tpm:
+        found = load_or_create(tpm, settings.host, settings.suite, settings.state_dir)
+    return show_identity(found)
 
 
 def _refuse_if_others_read(path: Path) -> None:

@@ -129,6 +129,32 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class Expectation:
+    """``ek_sha256``: SHA-256 (hex) of the TPMT_PUBLIC of each endorsement key that may enrol under
+    the host's name; ``replace``: forget a host that is enrolled with another TPM."""
+
+    ek_sha256: list[str]
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What operators expect of a host; ``enrolled`` says whether it is there already."""
+
+    host: str
+    ek_sha256: list[str]
+    since: str
+    by: str
+    enrolled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    inventory: list[Expected]
+    inventory_links: list[Link] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
     """A start that was granted; ``record`` is the signed launch record (JWS)."""
 

@@ -16,6 +16,7 @@ from e2etrust_verifier.api.paging import MOST
 from e2etrust_verifier.api.version import API_VERSION
 from e2etrust_verifier.policies import events as event_rules
 from e2etrust_verifier.policies import hosts as host_rules
+from e2etrust_verifier.policies import inventory as inventory_rules
 from e2etrust_verifier.policies import servers as server_rules
 from e2etrust_verifier.trust.standing import StandingWord
 
@@ -106,6 +107,29 @@ OPERATIONS = (
         answers.Host,
         f"{host_rules.APPROVE}, {host_rules.REVOKE}",
         asked=answers.Action,
+    ),
+    Operation(
+        "/v1/inventory",
+        "get",
+        "which endorsement keys operators expect, by host",
+        answers.Inventory,
+        inventory_rules.LIST,
+        query=(_LIMIT, _NAME),
+    ),
+    Operation(
+        "/v1/inventory/{name}",
+        "put",
+        "let TPMs with these endorsement keys, and no others, enrol under that name",
+        answers.Expected,
+        inventory_rules.PUT,
+        asked=answers.Expectation,
+    ),
+    Operation(
+        "/v1/inventory/{name}",
+        "delete",
+        "expect no particular endorsement key of a host any more",
+        None,
+        inventory_rules.REMOVE,
     ),
     Operation(
         "/v1/servers/{instance}",

@@ -79,6 +79,17 @@ class Generation(Base):
     value: Mapped[int] = mapped_column(sa.BigInteger)
 
 
+class EkPin(Base):
+    """An EK that an operator expects of a host: the SHA-256 (hex) of its TPMT_PUBLIC."""
+
+    __tablename__ = "ek_pins"
+
+    host: Mapped[str] = mapped_column(NAME, primary_key=True)
+    ek_sha256: Mapped[str] = mapped_column(ID, primary_key=True)
+    pinned_at: Mapped[datetime] = mapped_column(Moment)
+    pinned_by: Mapped[str] = mapped_column(NAME)
+
+
 class Enrolment(Base):
     """A credential challenge that waits for its one answer.  Of the secret only a hash."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,6 @@ import yaml
 
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.ek_certificate import verify_ek_certificate
-from e2etrust_core.messages import EnrolRequest
 from e2etrust_verifier.trust.errors import EkNotPinned
 
 
@@ -32,21 +32,32 @@ class Endorsement:
     ca_bundle: Path | None
     pins: Path | None
 
-    def accept(self, request: EnrolRequest, now: datetime) -> str:
-        """Return by what the EK in *request* is accepted.
+    def accept(
+        self,
+        host: str,
+        ek_public: bytes,
+        ek_certificate: bytes | None,
+        now: datetime,
+        expected: Collection[str] = (),
+    ) -> str:
+        """Return by what that EK is accepted for *host*.
 
+        :param ek_public: TPMT_PUBLIC.
+        :param ek_certificate: DER, or None.
+        :param expected: SHA-256 (hex) of EKs that operators expect of this host, besides those in
+            the file of pins.
         :raises EkNotPinned: the inventory has another EK for this host.
         :raises EkCertificateError: no certificate, or none that holds (named outcomes).
         :raises InventoryError: the operator's files cannot be read.
         """
-        pinned = self._pinned(request.host)
+        pinned = [*self._pinned(host), *expected]
         if pinned:
-            digest = hashlib.sha256(request.ek_public).hexdigest()
+            digest = hashlib.sha256(ek_public).hexdigest()
             if not any(hmac.compare_digest(digest, pin) for pin in pinned):
-                raise EkNotPinned(f"the inventory has another EK for host {request.host}")
+                raise EkNotPinned(f"the inventory has another EK for host {host}")
             return "inventory"
         bundle = b"" if self.ca_bundle is None else _read(self.ca_bundle)
-        found = verify_ek_certificate(request.ek_certificate, request.ek_public, bundle, now)
+        found = verify_ek_certificate(ek_certificate, ek_public, bundle, now)
         return f"certificate: {found}"
 
     def _pinned(self, host: str) -> list[str]:

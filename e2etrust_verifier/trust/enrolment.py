@@ -22,7 +22,7 @@ from e2etrust_core.evidence.credential import make_credential
 from e2etrust_core.evidence.quote import check_ak
 from e2etrust_core.evidence.tpm_structures import name_of
 from e2etrust_core.messages import EnrolAnswer, EnrolChallenge, EnrolRequest, EnrolResult
-from e2etrust_verifier.db import enrolments, events, hosts
+from e2etrust_verifier.db import enrolments, events, hosts, pins
 from e2etrust_verifier.db.models import Enrolment, Host
 from e2etrust_verifier.trust.errors import EnrolmentUnknown, EnrolmentWrong, HostKnown
 from e2etrust_verifier.trust.names import check_host_name
@@ -56,7 +56,7 @@ def _begin(around: Surroundings, request: EnrolRequest) -> EnrolChallenge:
             return EnrolChallenge(enrolment="")
         raise HostKnown(f"host {request.host} is enrolled with other keys")
     check_ak(request.ak_public, suites.suite(request.suite))
-    accepted_by = around.endorsement.accept(request, around.now())
+    accepted_by = around.db.read(lambda s: _accept(s, around, request))
     secret = secrets.token_bytes(_SECRET_SIZE)
     blob, encrypted = make_credential(request.ek_public, name_of(request.ak_public), secret)
     enrolment = _pending(around, request, accepted_by, secret)
@@ -89,6 +89,7 @@ def finish(around: Surroundings, answer: EnrolAnswer) -> EnrolResult:
     :raises EnrolmentUnknown: there is no such challenge (any more).
     :raises EnrolmentWrong: the answer is wrong; the challenge is dead.
     :raises HostKnown: another enrolment was faster.
+    :raises EkCertificateError, EkNotPinned: the EK is not accepted any more.
     """
     now = around.now()
     pending = around.db.write(lambda s: enrolments.take(s, answer.enrolment, now))
@@ -109,8 +110,17 @@ def finish(around: Surroundings, answer: EnrolAnswer) -> EnrolResult:
     return EnrolResult(pending.host, ak_name)
 
 
+def _accept(session: Session, around: Surroundings, request: EnrolRequest | Enrolment) -> str:
+    expected = [pin.ek_sha256 for pin in pins.of_host(session, request.host)]
+    return around.endorsement.accept(
+        request.host, request.ek_public, request.ek_certificate, around.now(), expected
+    )
+
+
 def _enrol(session: Session, around: Surroundings, pending: Enrolment, ak_name: bytes) -> None:
     now = around.now()
+    # Once more: an operator may have said meanwhile which TPM he expects.
+    _accept(session, around, pending)
     record = Host(
         name=pending.host,
         suite=pending.suite,

@@ -41,7 +41,15 @@ class ReportUnproven(TrustError):
 
 class EkNotPinned(TrustError):
     code = "EK_NOT_PINNED"
-    remedy = "check which machine this is; correct ek_pins if its TPM was really replaced"
+    remedy = (
+        "check which machine this is; if its TPM was really replaced, correct ek_pins, or:"
+        " openstack attestation host enrol"
+    )
+
+
+class HostNotExpected(TrustError):
+    code = "HOST_NOT_EXPECTED"
+    remedy = "openstack attestation host inventory list shows of which hosts a TPM is expected"
 
 
 class EnrolmentUnknown(TrustError):

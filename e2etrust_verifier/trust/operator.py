@@ -63,7 +63,7 @@ def approve(database: Database, name: str, now: datetime, by: str = "") -> None:
         state = hosts.lock_state(session, name, now)
         state.held, state.failed, state.since = False, "[]", now
         hosts.touch(session, state)
-        events.add(session, "host-approved", f"approved by {_who(by)}", now=now, host=name)
+        events.add(session, "host-approved", f"approved by {who(by)}", now=now, host=name)
 
     database.write(work)
 
@@ -82,7 +82,7 @@ def revoke(database: Database, name: str, now: datetime, by: str = "", reason: s
         _find(session, name)
         state = hosts.lock_state(session, name, now)
         standing.withdraw(session, state, [revoked], now, why="revoked", hold=True)
-        events.add(session, "host-revoked", f"revoked by {_who(by)}{why}", now=now, host=name)
+        events.add(session, "host-revoked", f"revoked by {who(by)}{why}", now=now, host=name)
 
     database.write(work)
 
@@ -94,18 +94,21 @@ def remove(database: Database, name: str, now: datetime, by: str = "") -> None:
     :raises HostUnknown: it is not enrolled.
     """
 
-    def work(session: Session) -> None:
-        _find(session, name)
-        state = hosts.lock_state(session, name, now)
-        standing.withdraw(session, state, [], now, why="removed", hold=False)
-        state.held = False
-        hosts.remove(session, name)
-        events.add(session, "host-removed", f"removed by {_who(by)}", now=now, host=name)
-
-    database.write(work)
+    database.write(lambda s: forget(s, name, now, by))
 
 
-def _who(by: str) -> str:
+def forget(session: Session, name: str, now: datetime, by: str = "") -> None:
+    """:func:`remove` as a part of what the caller does."""
+    _find(session, name)
+    state = hosts.lock_state(session, name, now)
+    standing.withdraw(session, state, [], now, why="removed", hold=False)
+    state.held = False
+    hosts.remove(session, name)
+    events.add(session, "host-removed", f"removed by {who(by)}", now=now, host=name)
+
+
+def who(by: str) -> str:
+    """Return the words for who decided."""
     return f"an operator ({by})" if by else "an operator"
 
 

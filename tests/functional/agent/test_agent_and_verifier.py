@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import signal
@@ -196,6 +198,18 @@ def _select(stack: Stack, query: str, *values: str) -> list[tuple[str]]:
 def leased(stack: Stack) -> Stack:
     until(stack.leased, "no lease came")
     return stack
+
+
+def test_host_tells_the_key_that_it_enrolled_with(stack: Stack) -> None:
+    until(stack.leased, "no lease")
+    conf = str(stack.directory / "agent.conf")
+    done = stack._run("e2etrust-agent", "--config-file", conf, "--show-identity")
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)
+    with sqlite3.connect(stack.directory / "verifier.sqlite") as database:
+        ((ek_public, suite),) = database.execute("SELECT ek_public, suite FROM hosts").fetchall()
+    assert shown["ek_sha256"] == hashlib.sha256(ek_public).hexdigest()
+    assert (shown["host"], shown["suite"], shown["ek_certificate"]) == ("host1", suite, True)
 
 
 def test_host_enrols_attests_and_keeps_renewing_its_lease(leased: Stack) -> None:

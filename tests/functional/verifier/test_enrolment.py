@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 
 import pytest
@@ -14,6 +15,7 @@ from e2etrust_core.tpm.credential import activate_credential
 from e2etrust_core.tpm.errors import CredentialRefused
 from e2etrust_core.tpm.keys import create_ak, read_ek
 from e2etrust_verifier.db import events, hosts
+from e2etrust_verifier.trust import inventory
 
 
 def refused(code: str):
@@ -99,10 +101,57 @@ def test_cve_2021_3406_certificate_of_another_tpm_is_refused(laboratory):
         host.enrol_begin(ek_certificate=other.ek.certificate)
 
 
-def test_host_without_certificate_is_refused_unless_its_ek_is_pinned(laboratory):
+def expect(laboratory, host, name="host1", **more):
+    digest = hashlib.sha256(host.ek.public).hexdigest()
+    around = laboratory.around
+    return inventory.expect(around.db, name, [digest], around.now(), "ops", **more)
+
+
+def test_host_without_certificate_is_refused_unless_its_ek_is_expected(laboratory):
     host = laboratory.host()
     with refused("EK_CERT_ABSENT"):
         host.enrol_begin(ek_certificate=None)
+    expect(laboratory, host)
+    host.enrol()
+    record = laboratory.around.db.read(lambda s: hosts.find(s, "host1"))
+    assert record.ek_accepted_by == "inventory"
+
+
+def test_genuine_tpm_is_refused_where_another_is_expected(laboratory):
+    host, other = laboratory.host(), laboratory.host("host2", laboratory.tpms())
+    expect(laboratory, other)
+    with refused("EK_NOT_PINNED"):
+        host.enrol_begin()
+
+
+def test_enrolment_under_way_is_held_against_what_is_expected_when_it_ends(laboratory):
+    host, other = laboratory.host(), laboratory.host("host2", laboratory.tpms())
+    challenge = host.enrol_begin()
+    secret = activate_credential(
+        host.tpm, host.ak, challenge.credential_blob, challenge.encrypted_secret
+    )
+    expect(laboratory, other)
+    with refused("EK_NOT_PINNED"):
+        host.ask(
+            messages.EnrolResult, "enrol_finish", messages.EnrolAnswer(challenge.enrolment, secret)
+        )
+    assert laboratory.around.db.read(lambda s: hosts.find(s, "host1")) is None
+
+
+def test_replaced_tpm_enrols_after_the_operators_act_and_the_old_one_does_not(laboratory):
+    old, new = laboratory.host(), laboratory.host("host1", laboratory.tpms())
+    old.enrol()
+    assert old.attest().trusted
+    with refused("HOST_KNOWN"):
+        new.enrol_begin()
+    expect(laboratory, new, replace=True)
+    with refused("HOST_UNKNOWN"):
+        old.challenge()
+    with refused("EK_NOT_PINNED"):
+        old.enrol_begin()
+    new.enrol()
+    record = laboratory.around.db.read(lambda s: hosts.find(s, "host1"))
+    assert record.ek_public == new.ek.public
 
 
 def test_attestation_key_of_another_suite_is_refused(laboratory):

@@ -19,6 +19,9 @@ def test_the_commands_are_registered():
         "attestation_host_approve",
         "attestation_host_revoke",
         "attestation_host_delete",
+        "attestation_host_enrol",
+        "attestation_host_inventory_list",
+        "attestation_host_inventory_delete",
         "sealed_image_create",
         "sealed_image_upload",
     } <= set(_COMMANDS)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -19,7 +20,7 @@ from e2etrust_core.appraisal.reference import ClockSeen
 from e2etrust_core.evidence.model import HostEvidence, Quote
 from e2etrust_verifier import conf as configuration
 from e2etrust_verifier.api import errors, openapi, wsgi
-from e2etrust_verifier.db import evidence, migration, verdicts
+from e2etrust_verifier.db import evidence, migration, pins, verdicts
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.trust import records
 from tests.unit.verifier import test_api as api_tests
@@ -60,6 +61,7 @@ def api(tmp_path):
     now = api_tests.NOW - timedelta(seconds=1)
     database.write(lambda s: verdicts.add(s, "host1", "attest", "p", checks, trusted=True, now=now))
     database.write(lambda s: evidence.add(s, RECORDED, now))
+    database.write(lambda s: pins.put(s, "host1", ["0" * 64], "u", now))
     app = falcon.App()
     routes = wsgi.routes(conf)
     routes["/v1/servers/{instance}/evidence"] = SimpleNamespace(
@@ -99,6 +101,7 @@ def test_document_is_served_to_everybody_and_stands_by_itself(api):
 
 ASKED = {
     ("/v1/hosts/{name}/action", "post"): {"revoke": {"reason": "r"}},
+    ("/v1/inventory/{name}", "put"): {"ek_sha256": [hashlib.sha256(b"ek").hexdigest()]},
     ("/v1/servers/{instance}/evidence", "post"): {"nonce": base64.b64encode(b"n" * 32).decode()},
 }
 NAMES = {"{name}": "host1", "{instance}": api_tests.VM, "{number}": "1"}

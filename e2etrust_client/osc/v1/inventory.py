@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack attestation host enrol`` and ``host inventory list|delete``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from osc_lib.command import command
+
+from e2etrust_client.model import ExpectedHost
+from e2etrust_client.osc.plugin import client_of
+from e2etrust_client.osc.v1 import refusals
+
+_COLUMNS = ("Host", "EK SHA-256", "Enrolled", "Since", "By")
+
+
+class EnrolHost(command.ShowOne):
+    """Let TPMs with these endorsement keys, and no others, enrol as a host (enrol)
+
+    Nobody has to vouch for such a TPM any more. On the host, `e2etrust-agent --show-identity`
+    tells its key; carry it here by a way that you trust.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("host", metavar="<host>", help="Name of the compute host")
+        parser.add_argument(
+            "--ek-sha256",
+            metavar="<hex>",
+            action="append",
+            required=True,
+            help="SHA-256 of the TPMT_PUBLIC of the host's endorsement key (repeat for several)",
+        )
+        parser.add_argument(
+            "--replace",
+            action="store_true",
+            help="Forget the keys of another TPM that is enrolled under this name",
+        )
+        return parser
+
+    @refusals.told
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        client = client_of(self.app.client_manager)
+        found = client.expect_host(
+            parsed_args.host, parsed_args.ek_sha256, replace=parsed_args.replace
+        )
+        return ("host", "ek_sha256", "enrolled", "since", "by"), _row(found)
+
+
+class ListInventory(command.Lister):
+    """List which endorsement keys are expected of which hosts"""
+
+    @refusals.told
+    def take_action(self, _parsed_args: argparse.Namespace) -> Any:
+        found = client_of(self.app.client_manager).inventory()
+        return _COLUMNS, [_row(one) for one in found]
+
+
+class DeleteInventory(command.Command):
+    """Expect no particular endorsement key of a host any more (delete)
+
+    A host that is enrolled stays so; for its next enrolment a maker has to vouch for its TPM.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("host", metavar="<host>", help="Name of the compute host")
+        return parser
+
+    @refusals.told
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        client_of(self.app.client_manager).unexpect_host(parsed_args.host)
+
+
+def _row(found: ExpectedHost) -> tuple[Any, ...]:
+    return found.host, found.ek_sha256, found.enrolled, found.since, found.by
