@@ -13,7 +13,8 @@ from e2etrust_client.appraise.checks import Outcome, Question, appraise_recorded
 from e2etrust_client.appraise.folder import FolderUnreadable, read_folder
 from e2etrust_core.appraisal.policy import parse_policy
 from e2etrust_core.appraisal.policy_ima import FilesBeside
-from e2etrust_core.errors import E2ETrustError, InputError
+from e2etrust_core.appraisal.policy_windows import parse_moment
+from e2etrust_core.errors import E2ETrustError, InputError, PolicyError
 
 TRUSTED, NOT_TRUSTED, UNREADABLE = 0, 1, 2
 _MAX_NONCE = 64
@@ -22,8 +23,9 @@ _MAX_NONCE = 64
 def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
-        question = _question(arguments)
-        outcome = appraise_recorded(read_folder(arguments.folder), question, datetime.now(UTC))
+        at = datetime.now(UTC) if arguments.at is None else _moment(arguments.at)
+        question = _question(arguments, at)
+        outcome = appraise_recorded(read_folder(arguments.folder), question, at)
     except E2ETrustError as exc:
         _tell_unreadable(exc, as_json=arguments.json)
         return UNREADABLE
@@ -40,6 +42,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="folder with the evidence")
     parser.add_argument("--policy", metavar="FILE", type=Path, help="host policy (YAML)")
+    parser.add_argument(
+        "--at",
+        metavar="MOMENT",
+        help="as things stand then, such as 2026-12-31T00:00:00Z (now if not said)",
+    )
     parser.add_argument("--nonce", metavar="HEX", help="what every quote must carry")
     parser.add_argument(
         "--launch-measurement",
@@ -58,12 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _question(arguments: argparse.Namespace) -> Question:
+def _question(arguments: argparse.Namespace, at: datetime) -> Question:
     policy = None
     if arguments.policy is not None:
         beside = FilesBeside(arguments.policy.parent)
         try:
-            policy = parse_policy(_read(arguments.policy).decode(), beside)
+            policy = parse_policy(_read(arguments.policy).decode(), beside, at)
         except UnicodeDecodeError:
             raise FolderUnreadable(f"{arguments.policy} is not text") from None
     authorities = None
@@ -76,6 +83,13 @@ def _question(arguments: argparse.Namespace) -> Question:
         launch_measurement=None if measurement is None else _read(measurement),
         ek_authorities=authorities,
     )
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return parse_moment(text)
+    except PolicyError as exc:
+        raise InputError(f"--at: {exc.reason}") from None
 
 
 def _nonce(text: str) -> bytes:

@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from e2etrust_core.appraisal.checks import Rows
+from e2etrust_core.appraisal.checks import NOT_REACHED, Rows
 from e2etrust_core.appraisal.errors import (
     ClockWentBack,
     EventLogAbsent,
     EventLogMismatch,
     PolicyEmpty,
     UnrecordedDomain,
+    WindowClosed,
 )
 from e2etrust_core.appraisal.event_checks import check_events
 from e2etrust_core.appraisal.event_rules import EventRules
@@ -51,6 +52,39 @@ def appraise_host(
     :param selection: what was asked for with the challenge.
     :param known_launches: ids of this host's launches that may be running.
     """
+    found = _appraise(reference, policy, evidence, qualifying, selection, known_launches)
+    if found.verdict.trusted or not found.genuine or policy.wider is None:
+        return found
+    before = _appraise(
+        reference, policy.wider, evidence, qualifying, selection, known_launches
+    ).verdict
+    return replace(found, verdict=_closed_windows(found.verdict, before))
+
+
+def _closed_windows(verdict: Verdict, before: Verdict) -> Verdict:
+    """Say of rows that failed by time alone that they did; *before* any window closed they pass."""
+    passed = {row.check for row in before.checks if row.outcome == "pass"}
+    told = WindowClosed(
+        "what the host runs is not accepted any more; it was, until its window closed"
+    )
+    return Verdict(
+        [
+            replace(row, reason=told.reason, code=told.code, remedy=told.remedy)
+            if row.outcome != "pass" and row.code != NOT_REACHED and row.check in passed
+            else row
+            for row in verdict.checks
+        ]
+    )
+
+
+def _appraise(
+    reference: HostReference,
+    policy: HostPolicy,
+    evidence: HostEvidence,
+    qualifying: bytes,
+    selection: PcrSelection,
+    known_launches: Collection[str],
+) -> Appraisal:
     rows, known = Rows(), frozenset(known_launches)
     facts = add_quote_rows(
         rows,

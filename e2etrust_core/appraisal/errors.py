@@ -37,6 +37,13 @@ class PcrMismatch(AppraisalError):
     remedy = "if the host was changed on purpose, add its new values to the policy; else isolate it"
 
 
+class WindowClosed(AppraisalError):
+    """What the host runs was accepted until a moment that is past."""
+
+    code = "WINDOW_CLOSED"
+    remedy = "update the host; if it needs more time, move `until` in the policy"
+
+
 class UnrecordedDomain(AppraisalError):
     code = "UNRECORDED_DOMAIN"
     remedy = "stop that server, see that the libvirt hook is in place, start it again through Nova"

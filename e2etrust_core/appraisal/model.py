@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from e2etrust_core.appraisal.event_rules import EventRules
@@ -25,7 +26,10 @@ class HostPolicy:
     hold (:mod:`.policy_events`), in place of PCR values or besides them; ``ima``: what its IMA list
     may and must hold (:mod:`.policy_ima`), besides them; ``observe``: PCRs that are quoted, and
     recorded with the event log, without deciding anything; ``fingerprint``: SHA-256 (hex) of the
-    text that it was read from and of the files that the text names.
+    text that it was read from, of the files that the text names and of the time it is for.
+
+    A policy may accept less from a moment on (:mod:`.policy_windows`): then ``until`` is when this
+    one ends, and ``wider`` what held before the first window closed.
 
     As YAML (one file a policy)::
 
@@ -47,6 +51,13 @@ class HostPolicy:
     ima: ImaRules | None = None
     observe: PcrSelection = field(default_factory=dict)
     fingerprint: str = ""
+    until: datetime | None = None
+    wider: HostPolicy | None = None
+
+    def lease_at(self, now: datetime) -> float:
+        """Return how many seconds a lease may last that is granted *now*: not beyond ``until``."""
+        seconds = float(self.lease_seconds)
+        return seconds if self.until is None else min(seconds, (self.until - now).total_seconds())
 
     @property
     def wants_event_log(self) -> bool:

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from bisect import bisect_right
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import yaml
@@ -14,6 +17,7 @@ from e2etrust_core.appraisal.ima_rules import ImaRules
 from e2etrust_core.appraisal.model import HostPolicy, Recovery
 from e2etrust_core.appraisal.policy_events import parse_events
 from e2etrust_core.appraisal.policy_ima import PolicyFiles, parse_ima
+from e2etrust_core.appraisal.policy_windows import as_of, moments_of
 from e2etrust_core.errors import PolicyError
 from e2etrust_core.evidence.ima_list import IMA_PCR
 from e2etrust_core.evidence.model import PcrSelection
@@ -46,13 +50,54 @@ class _StrictLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-def parse_policy(text: str, files: PolicyFiles | None = None) -> HostPolicy:
-    """Read one policy.
+@dataclass(frozen=True, slots=True)
+class TimedPolicy:
+    """A policy's text: what it says before the first of ``moments``, between them and after.
+
+    ``states`` are one more than moments; each accepts less than the one before.
+    """
+
+    moments: tuple[datetime, ...]
+    states: tuple[HostPolicy, ...]
+
+    def at(self, moment: datetime | None) -> HostPolicy:
+        """Return what holds at *moment*; None: before any window closes."""
+        return self.states[0 if moment is None else bisect_right(self.moments, moment)]
+
+
+def parse_policy(
+    text: str, files: PolicyFiles | None = None, at: datetime | None = None
+) -> HostPolicy:
+    """Read one policy, as it stands at the moment *at* (None: before any window closes).
 
     :param text: YAML, as shown at :class:`.model.HostPolicy`; digests are hexadecimal text.
     :param files: the allowlists and keyrings that the text may name; None: it may name none.
     :raises PolicyError: not YAML, or a field that is missing, unknown or wrong; it is named.
     """
+    return parse_timed_policy(text, files).at(at)
+
+
+def parse_timed_policy(text: str, files: PolicyFiles | None = None) -> TimedPolicy:
+    """Read one policy with all its windows.
+
+    :raises PolicyError: as :func:`parse_policy`; also where nothing would be left to accept after
+        a window closes.
+    """
+    document = _read(text)
+    moments = tuple(moments_of(document))
+    states = [_state(document, text, files, None)]
+    for moment in moments:
+        try:
+            state = _state(document, text, files, moment)
+        except PolicyError as exc:
+            raise PolicyError(f"from {moment.isoformat()} on: {exc.reason}") from None
+        states.append(replace(state, wider=replace(states[0], wider=None)))
+    ends = (*moments, None)
+    timed = tuple(replace(one, until=end) for one, end in zip(states, ends, strict=True))
+    return TimedPolicy(moments, timed)
+
+
+def _read(text: str) -> dict[str, Any]:
     if len(text) > _MAX_TEXT:
         raise PolicyError(f"policy of {len(text)} characters, at most {_MAX_TEXT} are read")
     try:
@@ -66,6 +111,13 @@ def parse_policy(text: str, files: PolicyFiles | None = None) -> HostPolicy:
     unknown = sorted(str(key) for key in document if key not in _FIELDS)
     if unknown:
         raise PolicyError(f"unknown field {unknown[0]!r}")
+    return document
+
+
+def _state(
+    whole: dict[str, Any], text: str, files: PolicyFiles | None, moment: datetime | None
+) -> HostPolicy:
+    document = as_of(whole, moment)
     events = None if "events" not in document else parse_events(document["events"])
     # Events say more than the value they come to: a policy that has rules for them needs no values.
     observe = _observe(document.get("observe", {}))
@@ -83,7 +135,7 @@ def parse_policy(text: str, files: PolicyFiles | None = None) -> HostPolicy:
         events=events,
         ima=ima,
         observe=observe,
-        fingerprint=_fingerprint(text, ima),
+        fingerprint=_fingerprint(text, ima, moment),
     )
 
 
@@ -116,8 +168,10 @@ def steady_selection(policy: HostPolicy) -> PcrSelection:
     return {bank: indexes for bank, indexes in selection.items() if indexes}
 
 
-def _fingerprint(text: str, ima: ImaRules | None) -> str:
+def _fingerprint(text: str, ima: ImaRules | None, moment: datetime | None) -> str:
     parts = [text.encode()]
+    if moment is not None:
+        parts.append(moment.isoformat().encode())
     if ima is not None:
         parts += [allowed.digest for allowed in ima.allowed]
         parts.append(ima.keyring.fingerprint)

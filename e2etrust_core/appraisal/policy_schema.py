@@ -9,18 +9,24 @@ from __future__ import annotations
 from typing import Any
 
 from e2etrust_core.appraisal.policy_ima import FILE_NAME
+from e2etrust_core.appraisal.policy_windows import MOMENT
 from e2etrust_core.evidence.events.kinds import KINDS
 from e2etrust_core.suites import HASHES
 
 _PCR = {"type": "integer", "minimum": 0, "maximum": 23}
 _BANK = {"enum": list(HASHES)}
 _HEX = {"type": "string", "pattern": "^([0-9a-fA-F]{2})*$"}
-_TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 1024}
-_FILES = {"type": "array", "items": {"type": "string", "pattern": f"^{FILE_NAME}$"}}
-_ENTRIES = {
-    "type": "array",
-    "items": {"type": "string", "pattern": "^(x509|sha256|[0-9a-f-]{36}):[0-9a-f]{64}$"},
-}
+_TEXT = {"type": "string", "minLength": 1}
+_FILE = {"type": "string", "pattern": f"^{FILE_NAME}$"}
+_ENTRY = {"type": "string", "pattern": "^(x509|sha256|[0-9a-f-]{36}):[0-9a-f]{64}$"}
+
+
+def _accepted(value: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A list of accepted values, each by itself or in a window (:mod:`.policy_windows`)."""
+    window = _object(
+        {"accept": value, "until": {"type": "string", "pattern": f"^{MOMENT}$"}}, "accept", "until"
+    )
+    return {"type": "array", "items": {"anyOf": [value, window]}, **more}
 
 
 def policy_schema() -> dict[str, Any]:
@@ -67,7 +73,7 @@ def _object(fields: dict[str, Any], *required: str) -> dict[str, Any]:
 def _pcr_values() -> dict[str, Any]:
     def bank(size: int) -> dict[str, Any]:
         value = {"type": "string", "pattern": f"^[0-9a-fA-F]{{{2 * size}}}$"}
-        values = {"type": "array", "minItems": 1, "items": value}
+        values = _accepted(value, minItems=1)
         # YAML's keys are numbers; JSON's are their digits.
         return {
             "type": "object",
@@ -95,14 +101,14 @@ def _events() -> dict[str, Any]:
         "pcr": pcrs,
         "times": times,
         "phase": {"enum": ["any", "before", "after"]},
-        "digests": {"type": "array", "minItems": 1, "items": _HEX},
-        "data": {"type": "array", "minItems": 1, "items": _HEX},
-        "text": _TEXTS,
-        "like": _TEXTS,
+        "digests": _accepted(_HEX, minItems=1),
+        "data": _accepted(_HEX, minItems=1),
+        "text": _accepted(_TEXT, maxItems=1024),
+        "like": _accepted(_TEXT, maxItems=1024),
         "variable": {"type": "string", "minLength": 1, "maxLength": 128},
         "vendor": {"type": "string", "format": "uuid"},
-        "only": _ENTRIES,
-        "including": _ENTRIES,
+        "only": _accepted(_ENTRY),
+        "including": {"type": "array", "items": _ENTRY},
         "anything": {"const": True},
     }
     ways = ["digests", "data", "text", "like", "variable", "anything"]
@@ -115,9 +121,9 @@ def _ima() -> dict[str, Any]:
     digest = {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}
     fields = {
         "name": {"type": "string", "minLength": 1, "maxLength": 255},
-        "digests": {"type": "array", "items": digest},
-        "text": _TEXTS,
-        "like": _TEXTS,
+        "digests": _accepted(digest),
+        "text": _accepted(_TEXT, maxItems=1024),
+        "like": _accepted(_TEXT, maxItems=1024),
         "anything": {"const": True},
         "required": {"type": "boolean"},
     }
@@ -127,9 +133,9 @@ def _ima() -> dict[str, Any]:
         {
             "bank": _BANK,
             "aggregate_bank": _BANK,
-            "allow": _FILES,
-            "signed_by": _FILES,
-            "exclude": _TEXTS,
+            "allow": _accepted(_FILE),
+            "signed_by": _accepted(_FILE),
+            "exclude": _accepted(_TEXT, maxItems=1024),
             "buffers": {"type": "array", "items": buffer},
             "violations": {"enum": ["refuse", "report"]},
         }

@@ -121,9 +121,11 @@ def _key_create(conf: cfg.ConfigOpts, _arguments: argparse.Namespace) -> Rows:
 
 
 def _policy_check(_conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:
-    policy = read_policy(Path(arguments.file))
+    timed = read_policy(Path(arguments.file))
+    policy = timed.at(utc_now())
     pcrs = {bank: sorted(values) for bank, values in policy.pcrs.items()}
-    return [{"name": policy.name, "hosts": policy.hosts, "pcrs": pcrs}]
+    closes = [moment.isoformat() for moment in timed.moments]
+    return [{"name": policy.name, "hosts": policy.hosts, "pcrs": pcrs, "windows_close": closes}]
 
 
 def _policy_schema(_conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:

@@ -60,7 +60,7 @@ def open_case(around: Surroundings, host: str, nonce: bytes, purpose: str) -> Ca
     challenge = around.db.read(lambda s: challenges.find(s, nonce, host, purpose, now))
     if challenge is None:
         raise _nonce_unknown(around, host)
-    policy = around.policies.policy_for(host)
+    policy = around.policies.policy_for(host, now)
     if challenge.policy not in ("", policy.fingerprint):
         # Answers to the old questions: neither a pass nor a failure of the new policy.
         raise EvidenceStale("the host's policy changed after this challenge was drawn")

@@ -22,6 +22,8 @@ from e2etrust_verifier.trust.names import check_host_name
 from e2etrust_verifier.trust.surroundings import Surroundings
 
 _NONCE_SIZE = 32
+#: However soon a window closes, a host attests no more often than for leases of so many seconds.
+_LEAST_SECONDS = 2.0
 
 
 def challenge(around: Surroundings, request: ChallengeRequest) -> ChallengeMessage:
@@ -31,7 +33,7 @@ def challenge(around: Surroundings, request: ChallengeRequest) -> ChallengeMessa
     :raises PolicyMissing, PolicyError: nothing is known that it could prove.
     """
     check_host_name(request.host)
-    policy = around.policies.policy_for(request.host)
+    policy = around.policies.policy_for(request.host, around.now())
     selection = selection_of(policy)
     nonce = secrets.token_bytes(_NONCE_SIZE)
 
@@ -89,14 +91,17 @@ def attest(around: Surroundings, request: AttestRequest) -> AttestResult:
     case = appraisal.open_case(around, request.host, request.nonce, "attest")
     qualifying = attest_binding(request.nonce, request.evidence.domains)
     found = appraisal.appraise(around, case, request.evidence, qualifying)
-    seconds = float(case.policy.lease_seconds)
 
     def work(session: Session) -> AttestResult:
         state, checks = appraisal.settle(session, around, case, found, request.evidence)
         trusted = all(c.outcome == "pass" for c in checks)
         recording.record(session, case, found, request, around.now())
-        lease = standing.grant(session, state, seconds, around.now()) if trusted else None
-        return AttestResult(trusted, checks, lease, again_in=seconds / 2)
+        now = around.now()
+        seconds = case.policy.lease_at(now)
+        # A window that closed meanwhile: what was accepted by it may not be accepted any more.
+        lease = standing.grant(session, state, seconds, now) if trusted and seconds > 0 else None
+        again_in = max(seconds, _LEAST_SECONDS) / 2
+        return AttestResult(trusted and lease is not None, checks, lease, again_in)
 
     result = around.db.write(work)
     around.changed(request.host)

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import fnmatch
 import threading
+from datetime import datetime
 from pathlib import Path
 
 from e2etrust_core.appraisal.model import HostPolicy
-from e2etrust_core.appraisal.policy import parse_policy
+from e2etrust_core.appraisal.policy import TimedPolicy, parse_timed_policy
 from e2etrust_core.appraisal.policy_ima import FilesBeside
 from e2etrust_core.errors import PolicyError
 from e2etrust_verifier.trust.errors import PolicyMissing
@@ -23,22 +24,23 @@ class PolicyStore:
         self._directory = directory
         self._lock = threading.Lock()
         self._stamp: _Stamp | None = None
-        self._policies: list[HostPolicy] = []
+        self._policies: list[TimedPolicy] = []
         self._files = FilesBeside(directory)
 
-    def policy_for(self, host: str) -> HostPolicy:
-        """Return the first policy, by file name, whose patterns match *host*.
+    def policy_for(self, host: str, now: datetime) -> HostPolicy:
+        """Return the first policy, by file name, whose patterns match *host*, as it stands *now*.
 
         :raises PolicyMissing: none does.
         :raises PolicyError: a file of the directory is malformed.  No host passes until it is
             corrected, because nobody can tell which hosts that file was meant for.
         """
-        for policy in self._current():
+        for timed in self._current():
+            policy = timed.at(now)
             if any(fnmatch.fnmatchcase(host, pattern) for pattern in policy.hosts):
                 return policy
         raise PolicyMissing(f"no policy matches host {host}")
 
-    def _current(self) -> list[HostPolicy]:
+    def _current(self) -> list[TimedPolicy]:
         with self._lock:
             # Also what policies name: allowlists and keyrings stand beside them.
             there = sorted(path for path in self._directory.glob("*") if path.is_file())
@@ -50,13 +52,15 @@ class PolicyStore:
             return self._policies
 
 
-def read_policy(path: Path, files: FilesBeside | None = None) -> HostPolicy:
-    """Return the policy in a file, with the allowlists and keyrings beside it.
+def read_policy(path: Path, files: FilesBeside | None = None) -> TimedPolicy:
+    """Return the policy in a file with all its windows, with the allowlists and keyrings beside it.
 
     :raises PolicyError: naming the file.
     """
     try:
-        return parse_policy(path.read_text(encoding="utf-8"), files or FilesBeside(path.parent))
+        return parse_timed_policy(
+            path.read_text(encoding="utf-8"), files or FilesBeside(path.parent)
+        )
     except PolicyError as exc:
         raise PolicyError(
             f"{path.name}: {exc.reason}", code=exc.code, remedy="e2etrust-manage policy check FILE"

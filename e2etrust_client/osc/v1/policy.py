@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from e2etrust_client.osc.v1 import refusals
 from e2etrust_core.appraisal.policy import parse_policy
 from e2etrust_core.appraisal.policy_ima import FilesBeside
 from e2etrust_core.appraisal.policy_proposal import Proposal, propose_policy
+from e2etrust_core.appraisal.policy_windows import parse_moment
 from e2etrust_core.appraisal.recorded import appraise_again
+from e2etrust_core.errors import PolicyError
 
 
 class ListEvidence(command.Lister):
@@ -82,6 +85,12 @@ class TestPolicy(command.Lister):
         parser = super().get_parser(prog_name)
         parser.add_argument("file", metavar="<file>", type=Path, help="The policy, YAML")
         parser.add_argument("host", metavar="<host>", help="Name of the compute host")
+        parser.add_argument(
+            "--at",
+            metavar="<moment>",
+            type=_moment,
+            help="As the policy stands then, such as 2026-12-31T00:00:00Z; now if not said",
+        )
         _add_evidence(parser)
         return parser
 
@@ -89,7 +98,8 @@ class TestPolicy(command.Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         client = client_of(self.app.client_manager)
         recorded = client.host_evidence(parsed_args.host, parsed_args.evidence)
-        policy = parse_policy(_read(parsed_args.file), FilesBeside(parsed_args.file.parent))
+        at = parsed_args.at or datetime.now(UTC)
+        policy = parse_policy(_read(parsed_args.file), FilesBeside(parsed_args.file.parent), at)
         verdict = appraise_again(recorded, policy).verdict
         self._trusted = verdict.trusted
         columns = ("Check", "Outcome", "Code", "Where", "Reason")
@@ -120,6 +130,13 @@ def _add_evidence(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="Which recorded evidence (attestation host evidence list), the newest if not said",
     )
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return parse_moment(text)
+    except PolicyError as exc:
+        raise argparse.ArgumentTypeError(exc.reason) from None
 
 
 def _read(path: Path) -> str:

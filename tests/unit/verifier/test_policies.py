@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 
 import pytest
 
@@ -9,6 +10,7 @@ from e2etrust_core.errors import PolicyError
 from e2etrust_verifier.trust.errors import PolicyMissing
 from e2etrust_verifier.trust.policies import PolicyStore, read_policy
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = "name: {name}\nhosts: ['{hosts}']\npcrs: {{sha256: {{0: ['%s']}}}}\n" % ("00" * 32)
 
 
@@ -20,40 +22,40 @@ def test_first_file_that_matches_decides(tmp_path):
     write(tmp_path, "20-rest.yaml", "rest", "*")
     write(tmp_path, "10-gpu.yaml", "gpu", "gpu*")
     store = PolicyStore(tmp_path)
-    assert store.policy_for("gpu1").name == "gpu"
-    assert store.policy_for("host1").name == "rest"
+    assert store.policy_for("gpu1", NOW).name == "gpu"
+    assert store.policy_for("host1", NOW).name == "rest"
 
 
 def test_host_names_match_case_by_case(tmp_path):
     write(tmp_path, "a.yaml", "a", "host*")
     with pytest.raises(PolicyMissing):
-        PolicyStore(tmp_path).policy_for("HOST1")
+        PolicyStore(tmp_path).policy_for("HOST1", NOW)
 
 
 def test_no_policy_at_all_trusts_nobody(tmp_path):
     with pytest.raises(PolicyMissing, match="POLICY_NONE"):
-        PolicyStore(tmp_path / "absent").policy_for("host1")
+        PolicyStore(tmp_path / "absent").policy_for("host1", NOW)
 
 
 def test_changed_file_is_read_anew(tmp_path):
     write(tmp_path, "a.yaml", "one", "*")
     store = PolicyStore(tmp_path)
-    assert store.policy_for("host1").name == "one"
+    assert store.policy_for("host1", NOW).name == "one"
     write(tmp_path, "a.yaml", "two", "*")
     os.utime(tmp_path / "a.yaml", ns=(1, 1))
-    assert store.policy_for("host1").name == "two"
+    assert store.policy_for("host1", NOW).name == "two"
 
 
 def test_one_malformed_file_lets_nobody_pass_and_is_named(tmp_path):
     write(tmp_path, "a.yaml", "good", "*")
     store = PolicyStore(tmp_path)
-    store.policy_for("host1")
+    store.policy_for("host1", NOW)
     (tmp_path / "b.yaml").write_text("name: [")
     for _ in range(2):
         with pytest.raises(PolicyError, match="b.yaml"):
-            store.policy_for("host1")
+            store.policy_for("host1", NOW)
     (tmp_path / "b.yaml").unlink()
-    assert store.policy_for("host1").name == "good"
+    assert store.policy_for("host1", NOW).name == "good"
 
 
 def test_unreadable_file_is_a_policy_error(tmp_path):

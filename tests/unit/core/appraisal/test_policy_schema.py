@@ -39,8 +39,8 @@ class Files:
 
 
 def by_schema(text: str) -> bool:
-    # As JSON has it: keys are text.
-    document = json.loads(json.dumps(yaml.safe_load(text)))
+    # As JSON has it: keys are text, and so are moments.
+    document = json.loads(json.dumps(yaml.safe_load(text), default=lambda one: one.isoformat()))
     found = jsonschema.Draft202012Validator(policy_schema()).iter_errors(document)
     return next(found, None) is None
 
@@ -59,11 +59,17 @@ GOOD = [
     HEAD + "ima: {allow: [a.sha256], exclude: ['/tmp/*'], violations: report}\n",
     HEAD + "ima:\n  bank: sha256\n  allow: [a]\n" + SELINUX,
     "name: p\nhosts: [a]\nobserve: {sha256: [0]}\n",
+    HEAD.replace("]}}", f", {{accept: '{VALUE}', until: '2026-12-01T00:00:00Z'}}]}}}}"),
+    HEAD + "ima: {allow: [a.sha256, {accept: b, until: '2026-12-01 00:00:00+08:00'}]}\n",
     f"name: p\nhosts: [a]\nevents: {{pcrs: [4], rules: [{RULE}]}}\n",
 ]
 BAD = [
     "name: p\nhosts: ['*']\n",
     HEAD + "unknown: 1\n",
+    HEAD.replace("]}}", f", {{accept: '{VALUE}'}}]}}}}"),
+    HEAD.replace("]}}", f", {{accept: '{VALUE}', until: '2026-12-01'}}]}}}}"),
+    HEAD.replace("]}}", ", {accept: '00', until: '2026-12-01T00:00:00Z'}]}}"),
+    HEAD.replace("hosts: ['*']", "hosts: ['*', {accept: a, until: '2026-12-01T00:00:00Z'}]"),
     HEAD.replace("hosts: ['*']", "hosts: []"),
     HEAD.replace("name: p", "name: ''"),
     HEAD.replace("7:", "24:"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 import yaml
@@ -28,6 +29,17 @@ NONCE = bytes(range(32))
 OBSERVE = "name: new\nhosts: ['*']\nobserve: {sha256: [0, 4, 7, 9, 10]}\n"
 DOMAIN = RunningDomain("1b4e28ba", "vm", demands_trust=True, launch="launch-1")
 SEPARATOR = hashlib.sha256(bytes(4)).digest()
+
+
+#: Accepts loaders by digest, with ``more`` behind them.
+LOADER_RULE = """name: compute
+hosts: ["*"]
+events:
+  pcrs: [4]
+  rules:
+    - {{type: EV_EFI_BOOT_SERVICES_APPLICATION, pcr: 4, digests: [{accepted}{more}]}}
+    - {{type: EV_SEPARATOR, pcr: 4, data: ["00000000"]}}
+"""
 
 
 def log(*loaders: bytes) -> bytes:
@@ -68,6 +80,14 @@ class Host:
             known_launches=sorted(found.known_launches),
         )
 
+    @staticmethod
+    def digests(*loaders: bytes) -> str:
+        return ", ".join(f'"{hashlib.sha256(one).hexdigest()}"' for one in loaders)
+
+    @classmethod
+    def window(cls, loader: bytes) -> str:
+        return f", {{accept: {cls.digests(loader)}, until: 2026-12-01T00:00:00Z}}"
+
 
 @pytest.fixture
 def host() -> Host:
@@ -75,7 +95,11 @@ def host() -> Host:
 
 
 def codes(recorded: RecordedAppraisal, text: str) -> set[str]:
-    failed = appraise_again(recorded, parse_policy(text)).verdict.failed
+    return codes_at(recorded, text, None)
+
+
+def codes_at(recorded: RecordedAppraisal, text: str, at: datetime | None) -> set[str]:
+    failed = appraise_again(recorded, parse_policy(text, at=at)).verdict.failed
     return {row.code for row in failed} - {"NOT_REACHED"}
 
 
