@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
@@ -75,8 +76,10 @@ class AgentClient:
             connection.settimeout(self._timeout)
             self._check_owner()
             connection.connect(str(self._path))
-            connection.sendall(line)
-            connection.shutdown(socket.SHUT_WR)
+            # A refusal may be there, and the other end gone, before the question is sent.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.sendall(line)
+                connection.shutdown(socket.SHUT_WR)
             with connection.makefile("rb") as stream:
                 return stream.readline(protocol.MAX_LINE + 1)
 

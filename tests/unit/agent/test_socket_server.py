@@ -19,7 +19,8 @@ import pytest
 from e2etrust_agent.client import AgentClient, LaunchBegin
 from e2etrust_agent.errors import AgentDownError, RequestError, StateError
 from e2etrust_agent.socket_server import Operation, SocketServer
-from e2etrust_core.messages import Challenge, RemoteRefusal
+from e2etrust_core import wire
+from e2etrust_core.messages import Challenge, RemoteRefusal, reply_error
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the agent's socket is for root")
 
@@ -104,13 +105,35 @@ def test_other_users_are_refused_even_where_the_mode_lets_them(
         "import os, socket, sys\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\n"
-        "s.sendall(b'{}\\n'); s.shutdown(socket.SHUT_WR)\n"
+        "try: s.sendall(b'{}\\n'); s.shutdown(socket.SHUT_WR)\n"
+        "except OSError: pass  # the refusal may be faster than the question\n"
         "print(s.makefile().readline())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout)["error"]["code"] == "PEER_REFUSED"
+
+
+def test_refusal_that_is_faster_than_the_question_is_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.parent.mkdir()
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(path))
+    listening.listen(1)
+    connect = socket.socket.connect
+
+    def connect_and_be_refused(connection: socket.socket, address: str) -> None:
+        connect(connection, address)
+        refusing, _ = listening.accept()
+        error = RequestError("no", code="PEER_REFUSED")
+        refusing.sendall(wire.to_json(reply_error(error)) + b"\n")
+        refusing.close()
+
+    monkeypatch.setattr(socket.socket, "connect", connect_and_be_refused)
+    with listening, pytest.raises(RemoteRefusal, match="PEER_REFUSED"):
+        AgentClient(path).status()
 
 
 def test_cve_2022_23950_socket_where_others_can_write_is_refused(path: Path) -> None:
