@@ -26,7 +26,9 @@ class HostPolicy:
     hold (:mod:`.policy_events`), in place of PCR values or besides them; ``ima``: what its IMA list
     may and must hold (:mod:`.policy_ima`), besides them; ``observe``: PCRs that are quoted, and
     recorded with the event log, without deciding anything; ``fingerprint``: SHA-256 (hex) of the
-    text that it was read from, of the files that the text names and of the time it is for.
+    text that it was read from, of the files that the text names and of the time it is for;
+    ``version``: a number that goes up with each change, None: nobody counts; ``edition``: SHA-256
+    (hex) of text and files, whatever the time.
 
     A policy may accept less from a moment on (:mod:`.policy_windows`): then ``until`` is when this
     one ends, and ``wider`` what held before the first window closed.
@@ -51,6 +53,8 @@ class HostPolicy:
     ima: ImaRules | None = None
     observe: PcrSelection = field(default_factory=dict)
     fingerprint: str = ""
+    version: int | None = None
+    edition: str = ""
     until: datetime | None = None
     wider: HostPolicy | None = None
 

@@ -25,9 +25,10 @@ from e2etrust_core.suites import HASHES
 
 _MAX_TEXT = 1024 * 1024
 _MAX_LEASE = 3600
+MAX_VERSION = 2**31 - 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FIELDS = {"name", "hosts", "pcrs", "event_log_pcrs", "lease_seconds", "recovery"}
-_FIELDS |= {"events", "ima", "observe"}
+_FIELDS |= {"events", "ima", "observe", "version"}
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -91,7 +92,8 @@ def parse_timed_policy(text: str, files: PolicyFiles | None = None) -> TimedPoli
             state = _state(document, text, files, moment)
         except PolicyError as exc:
             raise PolicyError(f"from {moment.isoformat()} on: {exc.reason}") from None
-        states.append(replace(state, wider=replace(states[0], wider=None)))
+        first = states[0]
+        states.append(replace(state, wider=first, edition=first.edition))
     ends = (*moments, None)
     timed = tuple(replace(one, until=end) for one, end in zip(states, ends, strict=True))
     return TimedPolicy(moments, timed)
@@ -136,6 +138,8 @@ def _state(
         ima=ima,
         observe=observe,
         fingerprint=_fingerprint(text, ima, moment),
+        version=_version(document.get("version")),
+        edition=_fingerprint(text, ima, None),
     )
 
 
@@ -181,6 +185,14 @@ def _fingerprint(text: str, ima: ImaRules | None, moment: datetime | None) -> st
 def _name(value: object) -> str:
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise PolicyError("name: 1 to 64 letters, digits, dots, dashes or underscores")
+    return value
+
+
+def _version(value: object) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_VERSION:
+        raise PolicyError(f"version: a number from 1 to {MAX_VERSION}")
     return value
 
 

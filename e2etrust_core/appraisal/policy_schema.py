@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from e2etrust_core.appraisal.policy import MAX_VERSION
 from e2etrust_core.appraisal.policy_ima import FILE_NAME
 from e2etrust_core.appraisal.policy_windows import MOMENT
 from e2etrust_core.evidence.events.kinds import KINDS
@@ -42,6 +43,7 @@ def policy_schema() -> dict[str, Any]:
                     "minItems": 1,
                     "items": {"type": "string", "minLength": 1, "maxLength": 255},
                 },
+                "version": {"type": "integer", "minimum": 1, "maximum": MAX_VERSION},
                 "pcrs": _pcr_values(),
                 "event_log_pcrs": {"type": "array", "items": _PCR},
                 "lease_seconds": {"type": "integer", "minimum": 1, "maximum": 3600},

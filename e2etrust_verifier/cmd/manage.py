@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 import sys
 from collections.abc import Callable
@@ -18,8 +19,9 @@ from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.tpm_structures import name_of
 from e2etrust_verifier import conf as configuration
 from e2etrust_verifier.db import events, migration
+from e2etrust_verifier.db import policy_versions as version_rows
 from e2etrust_verifier.db.database import Database
-from e2etrust_verifier.trust import operator, records
+from e2etrust_verifier.trust import operator, policy_versions, records
 from e2etrust_verifier.trust.policies import read_policy
 from e2etrust_verifier.trust.surroundings import utc_now
 
@@ -80,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     _add(key, "create", _key_create, "make the key that signs launch records")
     policy = nouns.add_parser("policy", help="host policies").add_subparsers(required=True)
     _add(policy, "check", _policy_check, "check a policy file", "file")
+    _add(policy, "accept", _policy_accept, "let a policy count that is older or altered", "file")
+    _add(policy, "list", _policy_list, "list policies and their versions")
     _add(policy, "schema", _policy_schema, "write the JSON Schema of policies")
     hosts = nouns.add_parser("host", help="enrolled hosts").add_subparsers(required=True)
     _add(hosts, "list", _host_list, "list all hosts")
@@ -126,6 +130,32 @@ def _policy_check(_conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:
     pcrs = {bank: sorted(values) for bank, values in policy.pcrs.items()}
     closes = [moment.isoformat() for moment in timed.moments]
     return [{"name": policy.name, "hosts": policy.hosts, "pcrs": pcrs, "windows_close": closes}]
+
+
+def _policy_accept(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:
+    policy = read_policy(Path(arguments.file)).at(None)
+    policy_versions.accept(_database(conf), policy, utc_now(), getpass.getuser())
+    return [{"name": policy.name, "version": policy.version, "state": "accepted"}]
+
+
+def _policy_list(conf: cfg.ConfigOpts, _arguments: argparse.Namespace) -> Rows:
+    known = {one.name: one for one in _database(conf).read(version_rows.everyone)}
+    rows = []
+    for path in sorted(Path(conf.verifier.policy_dir).glob("*.yaml")):
+        timed = read_policy(path)
+        policy = timed.at(utc_now())
+        applied = known.get(policy.name)
+        rows.append(
+            {
+                "file": path.name,
+                "name": policy.name,
+                "hosts": policy.hosts,
+                "version": policy.version,
+                "newest_applied": applied.version if applied is not None else None,
+                "windows_close": [moment.isoformat() for moment in timed.moments],
+            }
+        )
+    return rows
 
 
 def _policy_schema(_conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:

@@ -79,6 +79,17 @@ class Generation(Base):
     value: Mapped[int] = mapped_column(sa.BigInteger)
 
 
+class PolicyVersion(Base):
+    """The highest version of a policy that was ever applied; ``edition`` is of its contents."""
+
+    __tablename__ = "policy_versions"
+
+    name: Mapped[str] = mapped_column(WORD, primary_key=True)
+    version: Mapped[int] = mapped_column(sa.Integer)
+    edition: Mapped[str] = mapped_column(ID)
+    since: Mapped[datetime] = mapped_column(Moment)
+
+
 class EkPin(Base):
     """An EK that an operator expects of a host: the SHA-256 (hex) of its TPMT_PUBLIC."""
 

@@ -62,7 +62,8 @@ def open_case(around: Surroundings, host: str, nonce: bytes, purpose: str) -> Ca
         raise _nonce_unknown(around, host)
     policy = around.policies.policy_for(host, now)
     if challenge.policy not in ("", policy.fingerprint):
-        # Answers to the old questions: neither a pass nor a failure of the new policy.
+        # Answers to the old questions: neither a pass nor a failure of the new policy.  So what was
+        # found to be no older policy when the challenge was drawn need not be looked up again.
         raise EvidenceStale("the host's policy changed after this challenge was drawn")
     return Case(record, challenge, policy)
 

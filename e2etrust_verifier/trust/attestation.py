@@ -16,7 +16,7 @@ from e2etrust_core.messages import AttestRequest, AttestResult, ChallengeRequest
 from e2etrust_core.messages import Challenge as ChallengeMessage
 from e2etrust_verifier.db import challenges, hosts
 from e2etrust_verifier.db.models import Challenge, HostState
-from e2etrust_verifier.trust import appraisal, recording, standing
+from e2etrust_verifier.trust import appraisal, current_policy, recording, standing
 from e2etrust_verifier.trust.errors import HostUnknown
 from e2etrust_verifier.trust.names import check_host_name
 from e2etrust_verifier.trust.surroundings import Surroundings
@@ -30,10 +30,11 @@ def challenge(around: Surroundings, request: ChallengeRequest) -> ChallengeMessa
     """Draw a nonce for one answer of that host.
 
     :raises HostUnknown: it is not enrolled.
-    :raises PolicyMissing, PolicyError: nothing is known that it could prove.
+    :raises PolicyMissing, PolicyError, PolicyRolledBack, PolicyAltered: nothing is known that it
+        could prove.
     """
     check_host_name(request.host)
-    policy = around.policies.policy_for(request.host, around.now())
+    policy = current_policy.of_host(around, request.host)
     selection = selection_of(policy)
     nonce = secrets.token_bytes(_NONCE_SIZE)
 

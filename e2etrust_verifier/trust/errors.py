@@ -79,6 +79,22 @@ class PolicyMissing(TrustError):
     remedy = "write a policy whose 'hosts' match this host into policy_dir"
 
 
+class PolicyRolledBack(TrustError):
+    code = "POLICY_ROLLED_BACK"
+    remedy = (
+        "bring this worker's policy_dir up to date; to go back on purpose:"
+        " e2etrust-manage policy accept FILE"
+    )
+
+
+class PolicyAltered(TrustError):
+    code = "POLICY_ALTERED"
+    remedy = (
+        "raise the policy's version with each change of it and of the files it names; if the"
+        " number was raised already: e2etrust-manage policy accept FILE"
+    )
+
+
 class LeaseNone(TrustError):
     code = "LEASE_NONE"
     remedy = "the operator reads why: openstack attestation host show"

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from e2etrust_core.messages import DeltaRequest, HostTrust, LeaseDelta
 from e2etrust_verifier.db import events, hosts, leases
-from e2etrust_verifier.trust import standing
+from e2etrust_verifier.trust import current_policy, standing
 from e2etrust_verifier.trust.surroundings import Surroundings
 
 
@@ -35,15 +35,19 @@ def delta(around: Surroundings, request: DeltaRequest) -> LeaseDelta:
 def sweep(around: Surroundings) -> list[str]:
     """End leases that ran out and return their hosts."""
     now = around.now()
+    run_out = around.db.read(lambda s: leases.run_out(s, now))
+    # A host without a policy it could satisfy gets no challenge: that is why nothing came.
+    why = {host: current_policy.missing(around, host) or standing.EXPIRED for host in run_out}
 
     def work(session: Session) -> list[str]:
         ended = []
-        for host in leases.run_out(session, now):
+        for host in run_out:
             state = hosts.lock_state(session, host, now)
             if state.lease_id is None or standing.has_lease(state, now):
                 continue  # renewed or ended by another worker meanwhile
-            standing.withdraw(session, state, [standing.EXPIRED], now, why="expired", hold=False)
-            events.add(session, "lease-expired", standing.EXPIRED.reason, now=now, host=host)
+            reason = why[host]
+            standing.withdraw(session, state, [reason], now, why="expired", hold=False)
+            events.add(session, "lease-expired", reason.reason, now=now, host=host)
             ended.append(host)
         return ended
 

@@ -58,7 +58,7 @@ GOOD = [
     HEAD + "event_log_pcrs: [0, 7]\nlease_seconds: 5\nrecovery: automatic\n",
     HEAD + "ima: {allow: [a.sha256], exclude: ['/tmp/*'], violations: report}\n",
     HEAD + "ima:\n  bank: sha256\n  allow: [a]\n" + SELINUX,
-    "name: p\nhosts: [a]\nobserve: {sha256: [0]}\n",
+    "name: p\nhosts: [a]\nversion: 7\nobserve: {sha256: [0]}\n",
     HEAD.replace("]}}", f", {{accept: '{VALUE}', until: '2026-12-01T00:00:00Z'}}]}}}}"),
     HEAD + "ima: {allow: [a.sha256, {accept: b, until: '2026-12-01 00:00:00+08:00'}]}\n",
     f"name: p\nhosts: [a]\nevents: {{pcrs: [4], rules: [{RULE}]}}\n",
@@ -66,6 +66,8 @@ GOOD = [
 BAD = [
     "name: p\nhosts: ['*']\n",
     HEAD + "unknown: 1\n",
+    HEAD + "version: 0\n",
+    HEAD + "version: yes\n",
     HEAD.replace("]}}", f", {{accept: '{VALUE}'}}]}}}}"),
     HEAD.replace("]}}", f", {{accept: '{VALUE}', until: '2026-12-01'}}]}}}}"),
     HEAD.replace("]}}", ", {accept: '00', until: '2026-12-01T00:00:00Z'}]}}"),

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No way back to an older policy, but by an operator's word.
+
+All workers share one memory of the highest version of each policy, by its name.  One whose
+directory is behind refuses until it is brought up to date: what a newer policy took away does not
+come back by way of an old file, a restored backup or a worker that was forgotten.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from oslo_db import exception as db_exc
+from sqlalchemy.orm import Session
+
+from e2etrust_core.appraisal.model import HostPolicy
+from e2etrust_verifier.db import events, policy_versions
+from e2etrust_verifier.db.database import Database
+from e2etrust_verifier.db.models import PolicyVersion
+from e2etrust_verifier.trust.errors import PolicyAltered, PolicyRolledBack
+
+
+def admit(database: Database, policy: HostPolicy, now: datetime) -> None:
+    """Let *policy* be applied, and remember it where it is newer than all before.
+
+    :raises PolicyRolledBack: a newer version was applied before, or one that had a version.
+    :raises PolicyAltered: it is another than what was applied under this version.
+    """
+    known = database.read(lambda s: policy_versions.find(s, policy.name))
+    if not _is_newer(policy, known):
+        return
+    try:
+        database.write(lambda s: _remember(s, policy, known, now))
+    except db_exc.DBDuplicateEntry:
+        pass
+    # Another worker may have been faster, with something else.
+    found = database.read(lambda s: policy_versions.find(s, policy.name))
+    _is_newer(policy, found)
+
+
+def accept(database: Database, policy: HostPolicy, now: datetime, by: str = "") -> None:
+    """Let *policy* be the one that counts: an operator's explicit act, also to go back.
+
+    One without a version forgets that there ever was one.
+    """
+
+    def work(session: Session) -> None:
+        if policy.version is None:
+            policy_versions.remove(session, policy.name)
+        else:
+            policy_versions.put(session, policy.name, policy.version, policy.edition, now)
+        who = f"an operator ({by})" if by else "an operator"
+        told = f"{who} accepts policy {policy.name} {_version(policy.version)} as it is"
+        events.add(session, "policy-accepted", told, now=now)
+
+    database.write(work)
+
+
+def _is_newer(policy: HostPolicy, known: PolicyVersion | None) -> bool:
+    if known is None:
+        return policy.version is not None
+    if policy.version is None or policy.version < known.version:
+        raise PolicyRolledBack(
+            f"policy {policy.name} {_version(policy.version)} is older than version"
+            f" {known.version}, which was applied before"
+        )
+    if policy.version == known.version and policy.edition != known.edition:
+        raise PolicyAltered(
+            f"policy {policy.name} version {policy.version} is another than what was applied"
+            " under this number"
+        )
+    return policy.version > known.version
+
+
+def _remember(
+    session: Session, policy: HostPolicy, known: PolicyVersion | None, now: datetime
+) -> None:
+    if policy.version is None:
+        return
+    told = f"policy {policy.name} {_version(policy.version)} is applied"
+    what = policy.name, policy.version, policy.edition, now
+    if known is None:
+        policy_versions.add(session, *what)
+    elif not policy_versions.climb(session, *what):
+        return
+    events.add(session, "policy-applied", told, now=now)
+
+
+def _version(version: int | None) -> str:
+    return "without a version" if version is None else f"version {version}"
