@@ -114,6 +114,10 @@ class AttestationClient:
     def host(self, name: str) -> HostState:
         return self._call(HostState, "GET", _host_path(name))
 
+    def host_result(self, name: str) -> str:
+        """Return the host's attestation result as a signed token (EAR), not checked yet."""
+        return str(self._request("GET", f"{_host_path(name)}/result").text)
+
     def host_history(self, name: str, limit: int = 20) -> list[HostVerdict]:
         """Return what came out of the host's appraisals, newest first."""
         path = f"{_host_path(name)}/verdicts"

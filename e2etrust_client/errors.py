@@ -21,3 +21,10 @@ class RecordError(ClientError):
 
     code = "RECORD_INVALID"
     remedy = "ask the operator which key the verifier signs with, and give it with --jwks FILE"
+
+
+class ResultError(ClientError):
+    """An attestation result is not signed by the verifier, ran out, or is another host's."""
+
+    code = "RESULT_INVALID"
+    remedy = "do not rely on it; ask the operator which key the verifier signs with"

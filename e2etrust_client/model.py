@@ -19,7 +19,8 @@ class ServiceInfo:
 @dataclass(frozen=True, slots=True)
 class HostState:
     """``state`` is trusted, untrusted, held or unknown; ``lease_seconds`` what is left; ``checks``
-    those of the last appraisal, in a list of hosts only those that failed."""
+    those of the last appraisal, in a list of hosts only those that failed; ``failing_since`` says
+    (of one host, not in a list) since when each check that fails does."""
 
     name: str
     state: str
@@ -28,6 +29,7 @@ class HostState:
     last_attested: str | None = None
     reset_count: int | None = None
     checks: list[CheckResult] = field(default_factory=list)
+    failing_since: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,8 @@ class Jwks:
 @dataclass(frozen=True, slots=True)
 class Host:
     """``lease_seconds`` are left; times are ISO 8601 with a zone.  ``checks`` are those of the last
-    appraisal, in a list of hosts only those that failed."""
+    appraisal, in a list of hosts only those that failed; ``failing_since`` (not in a list) says
+    since when each check that fails does."""
 
     name: str
     state: StandingWord
@@ -64,6 +65,7 @@ class Host:
     last_attested: str | None
     reset_count: int | None
     checks: list[CheckResult]
+    failing_since: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from e2etrust_verifier.db import hosts, verdicts
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.db.models import HostState, Verdict
 from e2etrust_verifier.policies import hosts as rules
-from e2etrust_verifier.trust import operator, standing
+from e2etrust_verifier.trust import operator, results, standing
 from e2etrust_verifier.trust.errors import HostUnknown
 
 _MAX_ACTION = 4096
@@ -64,7 +64,7 @@ class Host:
 
         found = self.database.read(work)
         if found is None:
-            raise _unknown()
+            raise unknown_host()
         resp.media = wire.to_dict(found[0])
         # Weak: seconds run on while the standing is the same.  A lease that ran out since is not.
         tag = f"{found[1]}-{found[0].state}"
@@ -78,7 +78,7 @@ class Host:
         try:
             operator.remove(self.database, name, datetime.now(UTC), _who(req))
         except HostUnknown:
-            raise _unknown() from None
+            raise unknown_host() from None
         resp.status = falcon.HTTP_204
 
 
@@ -101,7 +101,7 @@ class Verdicts:
 
         found = self.database.read(work)
         if found is None:
-            raise _unknown()
+            raise unknown_host()
         more = paging.next_link(req, str(found[-1].id)) if len(found) == limit else []
         resp.media = wire.to_dict(answers.Verdicts(found, more))
 
@@ -129,7 +129,7 @@ class Actions:
                 self.access.require(req, rules.APPROVE)
                 operator.approve(self.database, name, now, who)
         except HostUnknown:
-            raise _unknown() from None
+            raise unknown_host() from None
         found = self.database.read(lambda s: _whole(s, name, hosts.state(s, name), now))
         resp.media = wire.to_dict(found)
 
@@ -138,7 +138,8 @@ def _who(req: falcon.Request) -> str:
     return str(caller(req).user_id)
 
 
-def _unknown() -> NotFound:
+def unknown_host() -> NotFound:
+    """Return the refusal of a name that is not enrolled."""
     return NotFound(
         "no such host is enrolled",
         code="HOST_UNKNOWN",
@@ -161,11 +162,13 @@ def _brief(name: str, state: HostState | None, now: datetime) -> answers.Host:
 
 def _whole(session: Session, name: str, state: HostState | None, now: datetime) -> answers.Host:
     """A host with all checks of its last appraisal, or with why it stands otherwise than that."""
-    found = _brief(name, state, now)
-    checks = verdicts.results(verdicts.last(session, name))
-    if not found.checks or found.checks == [c for c in checks if c.outcome != "pass"]:
-        return replace(found, checks=checks)
-    return found
+    checks = results.current_checks(session, name, state)
+    since = results.failing_since(session, name, state, checks)
+    return replace(
+        _brief(name, state, now),
+        checks=checks,
+        failing_since={check: moment.isoformat() for check, moment in since.items()},
+    )
 
 
 def _verdict(verdict: Verdict) -> answers.Verdict:

@@ -11,6 +11,7 @@ import falcon
 import msgspec
 
 from e2etrust_core.appraisal.recorded import RecordedAppraisal
+from e2etrust_core.appraisal.result_token import MEDIA_TYPE
 from e2etrust_verifier.api import answers
 from e2etrust_verifier.api.paging import MOST
 from e2etrust_verifier.api.version import API_VERSION
@@ -31,6 +32,10 @@ class Parameter:
     name: str
     schema: dict[str, Any]
     text: str
+
+
+class Token:
+    """Stands for an answer that is a token (JWS, compact form) and no JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,13 @@ OPERATIONS = (
         host_rules.EVIDENCE,
     ),
     Operation(
+        "/v1/hosts/{name}/result",
+        "get",
+        "a host's attestation result as a signed token (EAR)",
+        Token,
+        host_rules.RESULT,
+    ),
+    Operation(
         "/v1/hosts/{name}/action",
         "post",
         "approve a held host, or revoke a host's trust",
@@ -168,7 +180,7 @@ class Document:
 def document() -> dict[str, Any]:
     """Return the document, which says nothing of this cloud."""
     kinds = {one.answer for one in OPERATIONS} | {one.asked for one in OPERATIONS}
-    listed = sorted((k for k in kinds if k not in (None, dict)), key=lambda kind: str(kind))
+    listed = sorted((k for k in kinds if k not in (None, dict, Token)), key=lambda kind: str(kind))
     _, components = msgspec.json.schema_components([*listed, answers.Error], ref_template=_TEMPLATE)
     paths: dict[str, dict[str, Any]] = {}
     for one in OPERATIONS:
@@ -216,6 +228,8 @@ def _responses(one: Operation) -> dict[str, Any]:
 
 
 def _json(kind: type) -> dict[str, Any]:
+    if kind is Token:
+        return {MEDIA_TYPE: {"schema": {"type": "string", "pattern": r"^[\w-]+\.[\w-]+\.[\w-]+$"}}}
     schema = {"type": "object"} if kind is dict else {"$ref": _TEMPLATE.format(name=kind.__name__)}
     return {"application/json": {"schema": schema}}
 

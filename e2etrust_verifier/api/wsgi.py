@@ -27,6 +27,7 @@ from e2etrust_verifier.api import (
     inventory,
     metrics,
     openapi,
+    results,
     servers,
     service,
 )
@@ -34,6 +35,7 @@ from e2etrust_verifier.api.access import Access
 from e2etrust_verifier.api.agents import Agents
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.trust import records
+from e2etrust_verifier.trust import results as trust_results
 
 
 def make_application(conf: cfg.ConfigOpts) -> Any:
@@ -64,6 +66,7 @@ def routes(conf: cfg.ConfigOpts) -> dict[str, Any]:
         "/v1/hosts/{name}/verdicts": hosts.Verdicts(database, access),
         "/v1/hosts/{name}/evidence": evidence.EvidenceList(database, access),
         "/v1/hosts/{name}/evidence/{number:int}": evidence.OneEvidence(database, access),
+        "/v1/hosts/{name}/result": results.Result(database, access, trust_results.issuer(conf)),
         "/v1/hosts/{name}/action": hosts.Actions(database, access),
         "/v1/inventory": inventory.Inventory(database, access),
         "/v1/inventory/{name}": inventory.ExpectedHost(database, access),

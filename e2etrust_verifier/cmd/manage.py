@@ -21,8 +21,9 @@ from e2etrust_verifier import conf as configuration
 from e2etrust_verifier.db import events, migration
 from e2etrust_verifier.db import policy_versions as version_rows
 from e2etrust_verifier.db.database import Database
-from e2etrust_verifier.trust import operator, policy_versions, records
+from e2etrust_verifier.trust import operator, policy_versions, records, sm2_records
 from e2etrust_verifier.trust.policies import read_policy
+from e2etrust_verifier.trust.signing_keys import SigningKeyError
 from e2etrust_verifier.trust.surroundings import utc_now
 
 Rows = list[dict[str, Any]]
@@ -79,7 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     _add(database, "sync", _db_sync, "create the schema or bring it up to this release")
     _add(database, "version", _db_version, "show the schema's version")
     key = nouns.add_parser("key", help="the signing key").add_subparsers(required=True)
-    _add(key, "create", _key_create, "make the key that signs launch records")
+    create = _add(key, "create", _key_create, "make the key that signs launch records")
+    create.add_argument(
+        "--sm2", action="store_true", help="the key for results of Chinese suites instead"
+    )
     policy = nouns.add_parser("policy", help="host policies").add_subparsers(required=True)
     _add(policy, "check", _policy_check, "check a policy file", "file")
     _add(policy, "accept", _policy_accept, "let a policy count that is older or altered", "file")
@@ -118,10 +122,21 @@ def _db_version(conf: cfg.ConfigOpts, _arguments: argparse.Namespace) -> Rows:
     return [{"version": migration.version(Database(conf))}]
 
 
-def _key_create(conf: cfg.ConfigOpts, _arguments: argparse.Namespace) -> Rows:
+def _key_create(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:
+    if arguments.sm2:
+        return [_sm2_key_create(conf.verifier.sm2_signing_key)]
     records.create_key(Path(conf.verifier.signing_key))
     (key,) = records.published_keys(conf)["keys"][:1]
     return [{"file": conf.verifier.signing_key, "kid": key["kid"]}]
+
+
+def _sm2_key_create(name: str) -> dict[str, Any]:
+    if not name:
+        raise SigningKeyError(
+            "[verifier] sm2_signing_key names no file", remedy="set it in verifier.conf"
+        )
+    sm2_records.create_key(Path(name))
+    return {"file": name, "kid": sm2_records.load_signer(Path(name)).jwk["kid"]}
 
 
 def _policy_check(_conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:

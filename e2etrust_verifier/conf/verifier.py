@@ -22,6 +22,13 @@ OPTIONS = [
         help="PEM file with the P-256 private key that signs launch records (ES256). Made by"
         " 'e2etrust-manage key create'; readable by the service's user only.",
     ),
+    cfg.StrOpt(
+        "sm2_signing_key",
+        default="",
+        help="PEM file with the SM2 private key that signs the attestation results of hosts whose"
+        " suite is a Chinese one. Made by 'e2etrust-manage key create --sm2'. Empty: signing_key"
+        " signs all results.",
+    ),
     cfg.ListOpt(
         "retired_keys",
         default=[],

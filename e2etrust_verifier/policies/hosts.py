@@ -10,6 +10,7 @@ from e2etrust_verifier.policies import base
 LIST = "attestation:host:list"
 SHOW = "attestation:host:show"
 HISTORY = "attestation:host:history"
+RESULT = "attestation:host:result"
 APPROVE = "attestation:host:approve"
 REVOKE = "attestation:host:revoke"
 REMOVE = "attestation:host:remove"
@@ -28,6 +29,12 @@ RULES = [
         base.READER,
         "Show what came out of a host's appraisals",
         [{"path": "/v1/hosts/{name}/verdicts", "method": "GET"}],
+    ),
+    policy.DocumentedRuleDefault(
+        RESULT,
+        base.READER,
+        "Read a host's attestation result as a signed token",
+        [{"path": "/v1/hosts/{name}/result", "method": "GET"}],
     ),
     policy.DocumentedRuleDefault(
         APPROVE, base.ADMIN, "Let a held host be trusted again by its next evidence", _ACTION

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from datetime import UTC, datetime
 from typing import Any
 
 from osc_lib.command import command
@@ -11,6 +12,7 @@ from osc_lib.command import command
 from e2etrust_client.model import HostState
 from e2etrust_client.osc.plugin import client_of
 from e2etrust_client.osc.v1 import refusals
+from e2etrust_client.result_token import read_result
 
 _STATES = ("trusted", "untrusted", "held", "unknown")
 
@@ -80,6 +82,35 @@ class DeleteHost(_OneHost):
         client_of(self.app.client_manager).remove_host(parsed_args.host)
 
 
+class HostResult(_OneHost, command.ShowOne):
+    """Show a host's attestation result (EAR), its signature checked (result)"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--token", action="store_true", help="Show the signed token itself too")
+        return parser
+
+    @refusals.told
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        client = client_of(self.app.client_manager)
+        token = client.host_result(parsed_args.host)
+        found = read_result(token, client.jwks(), parsed_args.host, datetime.now(UTC))
+        columns = ["host", "status", "vector", "policies", "issuer", "issued_at", "expires_at"]
+        values = [
+            found.host,
+            found.status,
+            found.vector,
+            found.policies,
+            found.issuer,
+            _moment(found.issued_at),
+            _moment(found.expires_at),
+        ]
+        if parsed_args.token:
+            columns.append("token")
+            values.append(token)
+        return columns, values
+
+
 class HostHistory(_OneHost, command.Lister):
     """List what came out of a host's appraisals, newest first (history)"""
 
@@ -106,12 +137,22 @@ def why(host: HostState) -> str:
     failed = [c for c in host.checks if c.outcome != "pass"]
     if failed:
         first = failed[0]
-        return f"{_failure(first.code, first.where, first.reason)}. Next: {first.remedy}"
+        told = _failure(first.code, first.where, first.reason) + _since(host, first.check)
+        return f"{told}. Next: {first.remedy}"
     if host.state == "trusted":
         return f"all {len(host.checks)} checks passed"
     if host.state == "held":
         return "failed before and waits for an operator: openstack attestation host approve"
     return "no valid evidence: the lease ran out; look at the host's agent and the message bus"
+
+
+def _since(host: HostState, check: str) -> str:
+    since = host.failing_since.get(check)
+    return f" (since {since})" if since else ""
+
+
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def _failure(code: str, where: str, reason: str) -> str:
@@ -128,7 +169,7 @@ def _shown(host: HostState) -> Any:
         round(host.lease_seconds, 1),
         host.since,
         host.last_attested,
-        [f"{c.check}: {c.outcome}: {c.reason}" for c in host.checks],
+        [f"{c.check}: {c.outcome}: {c.reason}{_since(host, c.check)}" for c in host.checks],
     )
 
 

@@ -14,6 +14,7 @@ import pytest
 from falcon import testing
 from oslo_config import cfg
 
+from e2etrust_core.appraisal import result_token
 from e2etrust_core.appraisal.model import CheckResult
 from e2etrust_core.appraisal.recorded import RecordedAppraisal
 from e2etrust_core.appraisal.reference import ClockSeen
@@ -125,6 +126,9 @@ def test_service_answers_what_the_document_says(api, operation):
     response = told["responses"][str(answer.status_code)]
     if operation.answer is None:
         assert answer.text == ""
+    elif operation.answer is openapi.Token:
+        assert answer.headers["content-type"] == result_token.MEDIA_TYPE
+        validated(document, response["content"][result_token.MEDIA_TYPE]["schema"], answer.text)
     else:
         validated(document, response["content"]["application/json"]["schema"], answer.json)
 

@@ -84,6 +84,7 @@ def test_retired_keys_are_published_beside_the_current_one(tmp_path):
     class Conf:
         class verifier:  # noqa: N801
             signing_key = str(tmp_path / "key.pem")
+            sm2_signing_key = ""
             retired_keys = [str(tmp_path / "old.pem")]
 
     published = records.published_keys(Conf)["keys"]

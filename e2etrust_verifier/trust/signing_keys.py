@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files of private keys, and how a public key is named (RFC 7638)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import stat
+from pathlib import Path
+
+from e2etrust_core.errors import E2ETrustError
+
+
+class SigningKeyError(E2ETrustError):
+    """The signing key cannot be used."""
+
+    code = "SIGNING_KEY"
+    remedy = "e2etrust-manage key create"
+
+
+def write_key(path: Path, pem: bytes) -> None:
+    """Write a private key that nobody but its owner can read (mode 0600).
+
+    :raises SigningKeyError: there is a file already; it is left as it is.
+    """
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except OSError as exc:
+        raise SigningKeyError(
+            f"{path} cannot be written: {exc.strerror}",
+            remedy="move the old key away, and name its public key in retired_keys",
+        ) from None
+    with os.fdopen(handle, "wb") as file:
+        file.write(pem)
+        os.fchmod(file.fileno(), 0o600)
+
+
+def read_key(path: Path) -> bytes:
+    """Return what is in the file of a private key.
+
+    :raises SigningKeyError: it is not there, or others than its owner can use it.
+    """
+    try:
+        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise SigningKeyError(
+                f"others than its owner can use {path}", remedy=f"chmod 0600 {path}"
+            )
+        return path.read_bytes()
+    except OSError as exc:
+        raise SigningKeyError(f"{path} cannot be read: {exc.strerror}") from None
+
+
+def thumbprint(members: dict[str, str]) -> str:
+    """Return the name of an elliptic curve key by its JWK members (RFC 7638, 3.2)."""
+    required = {name: members[name] for name in ("crv", "kty", "x", "y")}
+    text = json.dumps(required, sort_keys=True, separators=(",", ":"))
+    return base64url(hashlib.sha256(text.encode()).digest())
+
+
+def ec_members(curve: str, x: int, y: int) -> dict[str, str]:
+    """Return the members that tell a point of a curve of 256 bits (RFC 7518, 6.2.1)."""
+    numbers = (number.to_bytes(32, "big") for number in (x, y))
+    named = zip(("x", "y"), map(base64url, numbers), strict=True)
+    return {"kty": "EC", "crv": curve, **dict(named)}
+
+
+def base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

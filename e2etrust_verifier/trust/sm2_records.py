@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attestation results signed with SM2 over SM3, for clouds whose suites are Chinese.
+
+JOSE has no registered name for that; ``SM2-SM3`` is ours: r and s, 32 bytes each, over
+SM3(Z_A || signing input) with the default identity (GB/T 32918.2, GM/T 0009).
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+from typing import Any
+
+from e2etrust_core import wire
+from e2etrust_core.appraisal.result_token import SM2_ALGORITHM, SM2_CURVE
+from e2etrust_core.crypto.sm2_signing import Sm2PrivateKey, generate_key
+from e2etrust_core.errors import InputError
+from e2etrust_verifier.trust.signing_keys import (
+    SigningKeyError,
+    base64url,
+    ec_members,
+    read_key,
+    thumbprint,
+    write_key,
+)
+
+_PEM = re.compile(rb"-----BEGIN PRIVATE KEY-----\s+([A-Za-z0-9+/=\s]+)-----END PRIVATE KEY-----\s*")
+
+
+class Sm2Signer:
+    """Signs claims with one SM2 key."""
+
+    def __init__(self, key: Sm2PrivateKey) -> None:
+        self._key = key
+        members = ec_members(SM2_CURVE, key.public.x, key.public.y)
+        self._kid = thumbprint(members)
+        self.jwk = {**members, "kid": self._kid, "use": "sig", "alg": SM2_ALGORITHM}
+
+    def sign_claims(self, claims: dict[str, Any], kind: str) -> str:
+        """Return *claims* as JWS (compact form), *kind* being its ``typ``."""
+        header = {"alg": SM2_ALGORITHM, "kid": self._kid, "typ": kind}
+        signed = f"{base64url(wire.to_json(header))}.{base64url(wire.to_json(claims))}"
+        return f"{signed}.{base64url(self._key.sign(signed.encode()))}"
+
+
+def create_key(path: Path) -> None:
+    """Write a new SM2 key (PEM, PKCS #8, mode 0600).
+
+    :raises SigningKeyError: there is a file already; it is left as it is.
+    :raises SuiteError: this machine's OpenSSL has no SM2.
+    """
+    text = base64.encodebytes(generate_key().pkcs8)
+    pem = b"-----BEGIN PRIVATE KEY-----\n%s-----END PRIVATE KEY-----\n" % text
+    write_key(path, pem)
+
+
+def load_signer(path: Path) -> Sm2Signer:
+    """Return the signer with the key in *path*.
+
+    :raises SigningKeyError: it is missing, no SM2 key, or others than its owner can read it.
+    """
+    found = _PEM.fullmatch(read_key(path))
+    try:
+        return Sm2Signer(Sm2PrivateKey(base64.b64decode(found[1] if found else b"")))
+    except (InputError, ValueError):
+        raise SigningKeyError(
+            f"{path} is no PEM private key of the SM2 curve",
+            remedy="e2etrust-manage key create --sm2",
+        ) from None
