@@ -44,3 +44,9 @@ class LaunchRefused(NovaSideError):
     """The hook does not let a server start (or go on)."""
 
     code = "LAUNCH_REFUSED"
+
+
+class HostSetupError(NovaSideError):
+    """A compute host cannot be set up, or set back."""
+
+    code = "HOST_SETUP"
