@@ -19,7 +19,7 @@ from e2etrust_core.evidence.tpm_structures import name_of
 from e2etrust_core.suites import suite as suite_named
 from e2etrust_core.tpm.device import Tpm
 from e2etrust_core.tpm.errors import KeyLost
-from e2etrust_core.tpm.keys import AttestationKey, check_ak_loads, create_ak, read_ek
+from e2etrust_core.tpm.keys import AttestationKey, EkKind, check_ak_loads, create_ak, read_ek
 
 _LIMIT = 64 * 1024
 _NEW_IDENTITY = (
@@ -79,10 +79,13 @@ def forget_identity(state_dir: Path) -> bool:
     return True
 
 
-def load_or_create(tpm: Tpm, host: str, suite: str, state_dir: Path) -> Identity:
+def load_or_create(
+    tpm: Tpm, host: str, suite: str, state_dir: Path, ek: EkKind | None = None
+) -> Identity:
     """Return this host's identity, made on first use and checked against the TPM ever after.
 
-    :raises IdentityError: code TPM_REPLACED, AK_LOST, HOST_RENAMED or SUITE_CHANGED.
+    :param ek: which endorsement key; None: one with a certificate, else that on P-256.
+    :raises IdentityError: code TPM_REPLACED, AK_LOST, HOST_RENAMED, SUITE_CHANGED or EK_CHANGED.
     :raises StateError: the kept identity cannot be read or written.
     :raises e2etrust_core.tpm.errors.TpmError: the TPM does not answer.
     """
@@ -90,25 +93,25 @@ def load_or_create(tpm: Tpm, host: str, suite: str, state_dir: Path) -> Identity
     try:
         data = read_private(identity_path(state_dir), _LIMIT)
     except FileNotFoundError:
-        return _create(tpm, host, suite, state_dir)
+        return _create(tpm, host, suite, state_dir, ek)
     try:
         identity = wire.from_json(Identity, data)
     except InputError as exc:
         raise StateError(f"{identity_path(state_dir)} is broken: {exc}") from exc
-    _check(tpm, identity, host, suite)
+    _check(tpm, identity, host, suite, ek)
     return identity
 
 
-def _create(tpm: Tpm, host: str, suite: str, state_dir: Path) -> Identity:
+def _create(tpm: Tpm, host: str, suite: str, state_dir: Path, kind: EkKind | None) -> Identity:
     with tpm.connected():
-        ek = read_ek(tpm)
+        ek = read_ek(tpm, kind)
         ak = create_ak(tpm, suite_named(suite), ek.kind)
     identity = Identity(host, ek.public, ek.certificate, ak)
     write_private(identity_path(state_dir), wire.to_json(identity))
     return identity
 
 
-def _check(tpm: Tpm, identity: Identity, host: str, suite: str) -> None:
+def _check(tpm: Tpm, identity: Identity, host: str, suite: str, ek: EkKind | None) -> None:
     if identity.host != host:
         raise IdentityError(
             "the configured host name is not the one that was enrolled",
@@ -120,6 +123,12 @@ def _check(tpm: Tpm, identity: Identity, host: str, suite: str) -> None:
             "the configured suite is not the one of the enrolled attestation key",
             code="SUITE_CHANGED",
             remedy="Set [agent] suite back. " + _NEW_IDENTITY,
+        )
+    if ek not in (None, identity.ak.ek_kind):
+        raise IdentityError(
+            "the configured endorsement key is not the one that was enrolled",
+            code="EK_CHANGED",
+            remedy="Set [agent] ek back. " + _NEW_IDENTITY,
         )
     with tpm.connected():
         if read_ek(tpm, identity.ak.ek_kind).public != identity.ek_public:

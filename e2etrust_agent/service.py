@@ -82,7 +82,9 @@ class AgentService:
             before_sleep=self._log_no_identity,
             retry_error_callback=lambda _: None,
         )
-        return retrying(load_or_create, tpm, settings.host, settings.suite, settings.state_dir)
+        return retrying(
+            load_or_create, tpm, settings.host, settings.suite, settings.state_dir, settings.ek
+        )
 
     def _log_no_identity(self, state: RetryCallState) -> None:
         problem = state.outcome.exception() if state.outcome is not None else None

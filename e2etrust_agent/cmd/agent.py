@@ -93,7 +93,8 @@ def _run(conf: cfg.ConfigOpts) -> None:
 
 def _identity(settings: opts.Settings) -> IdentityShown:
     with open_tpm(settings.tcti) as tpm:
-        found = load_or_create(tpm, settings.host, settings.suite, settings.state_dir)
+        chosen = settings.suite, settings.state_dir, settings.ek
+        found = load_or_create(tpm, settings.host, *chosen)
     return show_identity(found)
 
 

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import socket
+from typing import get_args
 
 from oslo_config import cfg
 
 from e2etrust_core.suites import SUITES
+from e2etrust_core.tpm.keys import EkKind
 
 DEFAULT_OPTS = [
     cfg.StrOpt(
@@ -30,6 +32,14 @@ AGENT_OPTS = [
         default="ecc-p256-sha256",
         choices=list(SUITES),
         help="Algorithm suite of the attestation key. Changing it is another identity.",
+    ),
+    cfg.StrOpt(
+        "ek",
+        default="auto",
+        choices=["auto", *get_args(EkKind)],
+        help="Endorsement key that the host enrols with. auto: one that has a certificate, else"
+        " the one on P-256. The SM2 key needs the operator's word (attestation host enrol)."
+        " Changing it is another identity.",
     ),
     cfg.StrOpt(
         "socket",

@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from e2etrust_agent.attester import MeasurementLogs
 from e2etrust_agent.conf import agent
+from e2etrust_core.tpm.keys import EkKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Settings:
     host: str
     tcti: str
     suite: str
+    ek: EkKind | None
     socket: Path
     state_dir: Path
     logs: MeasurementLogs
@@ -45,6 +47,7 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         host=str(conf.host),
         tcti=group.tcti,
         suite=group.suite,
+        ek=None if group.ek == "auto" else group.ek,
         socket=Path(group.socket),
         state_dir=Path(group.state_dir),
         logs=MeasurementLogs(_path(group.event_log), _path(group.ima_list)),

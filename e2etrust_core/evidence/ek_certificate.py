@@ -17,14 +17,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtensionOID
 
+from e2etrust_core.crypto.provider import Sm2PublicKey
 from e2etrust_core.evidence.errors import (
     EkCertificateAbsent,
     EkCertificateExpired,
     EkCertificateForeign,
     EkCertificateUnreadable,
+    EkCertificateUnsupported,
     EkIssuerUnknown,
 )
-from e2etrust_core.evidence.tpm_structures import decode_public, key_of
+from e2etrust_core.evidence.tpm_structures import decode_public, key_of, public_key_of
 
 _MAX_CERTIFICATE = 8192
 _MAX_DEPTH = 6
@@ -55,16 +57,18 @@ def verify_ek_certificate(
     :raises EkCertificateAbsent: there is none.
     :raises EkCertificateUnreadable: no certificate, or one with a critical extension unknown.
     :raises EkCertificateForeign: of another key.
+    :raises EkCertificateUnsupported: of a key whose certificates are not read.
     :raises EkIssuerUnknown: no chain to a root in the bundle, or the bundle is empty.
     :raises EkCertificateExpired: it, or one above it, is not valid at *now*.
     :raises StructureError: *ek_public* is no public area.
     """
     if not certificate:
         raise EkCertificateAbsent("the host's TPM has no endorsement key certificate")
+    ek = decode_public(ek_public)
+    if isinstance(public_key_of(ek), Sm2PublicKey):
+        raise EkCertificateUnsupported("certificates of SM2 endorsement keys are not read here")
     leaf = _load(certificate)
-    if _spki(leaf) != key_of(decode_public(ek_public)).public_bytes(
-        Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-    ):
+    if _spki(leaf) != key_of(ek).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
         raise EkCertificateForeign("the EK certificate is of another key than the host's EK")
     _check_leaf(leaf)
     bundle = _bundle(ca_bundle)

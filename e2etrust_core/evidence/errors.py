@@ -39,12 +39,17 @@ class EkCertificateError(E2ETrustError):
 
 class EkCertificateAbsent(EkCertificateError):
     code = "EK_CERT_ABSENT"
-    remedy = "pin this host's EK in ek_pins, or use a TPM that carries its certificate"
+    remedy = "say which key is expected (openstack attestation host enrol, or ek_pins)"
 
 
 class EkCertificateUnreadable(EkCertificateError):
     code = "EK_CERT_UNREADABLE"
-    remedy = "read the certificate from the TPM again, or pin this host's EK in ek_pins"
+    remedy = "read it from the TPM again, or say which key is expected (host enrol, ek_pins)"
+
+
+class EkCertificateUnsupported(EkCertificateError):
+    code = "EK_CERT_UNSUPPORTED"
+    remedy = "say which key is expected: openstack attestation host enrol"
 
 
 class EkIssuerUnknown(EkCertificateError):
@@ -54,7 +59,7 @@ class EkIssuerUnknown(EkCertificateError):
 
 class EkCertificateExpired(EkCertificateError):
     code = "EK_CERT_NOT_VALID_NOW"
-    remedy = "check the clock; a certificate that ran out needs the EK pinned in ek_pins"
+    remedy = "check the clock; where it ran out, say which key is expected (host enrol, ek_pins)"
 
 
 class EkCertificateForeign(EkCertificateError):

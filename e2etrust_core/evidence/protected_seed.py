@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from cryptography.hazmat.primitives.kdf.concatkdf import ConcatKDFHash
 from cryptography.hazmat.primitives.kdf.kbkdf import KBKDFHMAC, CounterLocation, Mode
 
+from e2etrust_core.crypto.provider import Sm2PublicKey
+from e2etrust_core.crypto.sm2_agreement import agree
 from e2etrust_core.errors import SuiteError
 from e2etrust_core.evidence.errors import EkRefused
 from e2etrust_core.evidence.tpm_bytes import sized
@@ -30,7 +32,7 @@ from e2etrust_core.evidence.tpm_structures import (
     Public,
     Symmetric,
     decode_public,
-    key_of,
+    public_key_of,
 )
 from e2etrust_core.suites import TPM_ALG_AES, TPM_ALG_CFB, Hash
 
@@ -39,6 +41,7 @@ _HASHES: dict[str, type[hashes.HashAlgorithm]] = {
     "sha384": hashes.SHA384,
     "sha512": hashes.SHA512,
 }
+_SM2_SIZE = 32
 _STORAGE_KEY = FIXED_TPM | FIXED_PARENT | SENSITIVE_DATA_ORIGIN | RESTRICTED | DECRYPT
 
 
@@ -55,7 +58,7 @@ class StorageKey:
     """An EK as a storage key: restricted, for decryption, fixed to its TPM, AES-CFB inside."""
 
     public: Public
-    key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+    key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey | Sm2PublicKey
     symmetric: Symmetric
     hash: hashes.HashAlgorithm
 
@@ -73,7 +76,7 @@ class StorageKey:
             raise EkRefused("the endorsement key does not protect its children by AES-CFB")
         if symmetric.bits not in (128, 192, 256):
             raise EkRefused(f"the endorsement key asks for AES of {symmetric.bits} bits")
-        return cls(public, key_of(public), symmetric, hash_of(public.name_hash))
+        return cls(public, public_key_of(public), symmetric, hash_of(public.name_hash))
 
     def new_seed(self, label: bytes) -> tuple[bytes, bytes]:
         """Return a fresh seed and what its TPM recovers it from (inside TPM2B_ENCRYPTED_SECRET).
@@ -84,6 +87,9 @@ class StorageKey:
             seed = secrets.token_bytes(self.hash.digest_size)
             scheme = padding.OAEP(padding.MGF1(self.hash), self.hash, label + b"\0")
             return seed, self.key.encrypt(seed, scheme)
+        if isinstance(self.key, Sm2PublicKey):
+            shared, ours = agree(self.key)
+            return self._agreed_seed(label, shared, (ours.x, ours.y), self.key.x, _SM2_SIZE)
         return self._ecdh_seed(self.key, label)
 
     def protect(self, seed: bytes, name: bytes, plain: bytes) -> bytes:
@@ -104,11 +110,17 @@ class StorageKey:
         ephemeral = ec.generate_private_key(key.curve)
         size = (key.curve.key_size + 7) // 8
         ours, theirs = ephemeral.public_key().public_numbers(), key.public_numbers()
-        our_x, their_x = ours.x.to_bytes(size, "big"), theirs.x.to_bytes(size, "big")
         shared = ephemeral.exchange(ec.ECDH(), key)
-        info = label + b"\0" + our_x + their_x
+        return self._agreed_seed(label, shared, (ours.x, ours.y), theirs.x, size)
+
+    def _agreed_seed(
+        self, label: bytes, shared: bytes, ours: tuple[int, int], their_x: int, size: int
+    ) -> tuple[bytes, bytes]:
+        """Return KDFe of the *shared* x-coordinate (Part 1, 11.4.10.3), and our point."""
+        x, y = (number.to_bytes(size, "big") for number in ours)
+        info = label + b"\0" + x + their_x.to_bytes(size, "big")
         seed = ConcatKDFHash(self.hash, self.hash.digest_size, info).derive(shared)
-        return seed, sized(our_x) + sized(ours.y.to_bytes(size, "big"))
+        return seed, sized(x) + sized(y)
 
 
 def kdfa(

@@ -47,8 +47,8 @@ from e2etrust_core.evidence.tpm_structures import (
     decode_public,
     decode_quote,
     decode_signature,
+    public_key_of,
     qualified_name,
-    signing_key_of,
 )
 from e2etrust_core.suites import HASHES, SUITES, Suite
 
@@ -146,7 +146,7 @@ def check_signature(case: QuoteCase) -> None:
     :raises SignatureWrong: it did not.
     :raises OpinionsDiffer: two crypto providers are asked and do not agree.
     """
-    key = signing_key_of(case.ak)
+    key = public_key_of(case.ak)
     if isinstance(key, Sm2PublicKey):
         _check_sm2_signature(case, key)
         return
@@ -301,7 +301,7 @@ def _decode_ak(ak_public: bytes) -> tuple[Public, Suite]:
     try:
         ak = decode_public(ak_public)
         found = suite_of(ak)
-        signing_key_of(ak)
+        public_key_of(ak)
     except StructureError as exc:
         raise AkRefused(exc.reason) from None
     return ak, found

@@ -223,10 +223,10 @@ def qualified_name(public: bytes, parent_qualified_name: bytes) -> bytes:
 
 @lru_cache(maxsize=_KEYS_KNOWN)
 def key_of(public: Public) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
-    """Return the public key to verify and encrypt with.
+    """Return the public key, where it is one that the ``cryptography`` package knows.
 
     :raises StructureError: the numbers are no key, or it has none (KEYEDHASH).
-    :raises SuiteError: an SM2 key, which nothing is encrypted to here, or an unknown curve.
+    :raises SuiteError: an SM2 key, or an unknown curve.
     """
     key = public.key
     if isinstance(key, RsaKey):
@@ -242,10 +242,10 @@ def key_of(public: Public) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
     raise StructureError("public area: no asymmetric key")
 
 
-def signing_key_of(
+def public_key_of(
     public: Public,
 ) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey | Sm2PublicKey:
-    """Return the public key to verify signatures with.
+    """Return the public key to verify and encrypt with.
 
     :raises StructureError: as :func:`key_of`.
     :raises SuiteError: an unknown curve.
@@ -407,9 +407,7 @@ def _ecc_key(reader: ByteReader) -> EccKey:
 
 def _ecc_public_key(key: EccKey) -> ec.EllipticCurvePublicKey:
     if key.curve == TPM_ECC_SM2_P256:
-        raise SuiteError(
-            "nothing is encrypted to SM2 keys here", remedy="use an ECC P-256 or RSA key"
-        )
+        raise SuiteError("certificates of SM2 keys are not read here")
     curve = CURVES.get(key.curve)
     if curve is None:
         raise SuiteError(f"curve {key.curve:#06x} cannot be used", remedy="use curve P-256")

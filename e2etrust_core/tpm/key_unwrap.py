@@ -8,6 +8,9 @@ the TPM's bus in the clear.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from tpm2_pytss import (
     ESAPI,
     ESYS_TR,
@@ -45,19 +48,34 @@ def unwrap_key(tpm: Tpm, ek_kind: EkKind, wrapped: WrappedKey) -> bytes:
     public = TPM2B_PUBLIC(publicArea=TPMT_PUBLIC.unmarshal(area)[0])
     duplicate = TPM2B_PRIVATE(unsized(wrapped.duplicate, "wrapped key"))
     seed = TPM2B_ENCRYPTED_SECRET(unsized(wrapped.encrypted_seed, "wrapped key"))
-    with tpm.connected() as esys, loaded_ek(tpm, esys, ek_kind) as ek:
+    with (
+        tpm.connected() as esys,
+        loaded_ek(tpm, esys, ek_kind) as ek,
+        _salt_key(tpm, esys, ek_kind, ek) as salt_key,
+    ):
         try:
             private = _import(esys, ek, public, duplicate, seed)
             with endorsement_session(esys) as session:
                 sealed = esys.load(ek, private, public, session1=session)
             with flushed(esys, sealed):
-                return _unseal(esys, ek, sealed, wrapped)
+                return _unseal(esys, salt_key, sealed, wrapped)
         except TSS2_Exception as exc:
             if is_secret_refused(esys, exc) or exc.rc == _RC_PCR_CHANGED:
                 raise UnwrapRefused(
                     "the key is wrapped to another TPM or to another PCR state than this host's"
                 ) from exc
             raise
+
+
+@contextmanager
+def _salt_key(tpm: Tpm, esys: ESAPI, ek_kind: EkKind, ek: ESYS_TR) -> Iterator[ESYS_TR]:
+    """Yield the key that sessions are salted to: tpm2-tss makes no salt for an SM2 key, so there it
+    is the same TPM's endorsement key on P-256."""
+    if ek_kind != "sm2":
+        yield ek
+        return
+    with loaded_ek(tpm, esys, "ecc-p256") as other:
+        yield other
 
 
 def _import(
@@ -74,8 +92,8 @@ def _import(
         )
 
 
-def _unseal(esys: ESAPI, ek: ESYS_TR, sealed: ESYS_TR, wrapped: WrappedKey) -> bytes:
-    with policy_session(esys, salt_key=ek) as session:
+def _unseal(esys: ESAPI, salt_key: ESYS_TR, sealed: ESYS_TR, wrapped: WrappedKey) -> bytes:
+    with policy_session(esys, salt_key=salt_key) as session:
         esys.trsess_set_attributes(session, TPMA_SESSION.CONTINUESESSION | TPMA_SESSION.ENCRYPT)
         esys.policy_pcr(session, None, tss_selection(wrapped.selection))
         return bytes(esys.unseal(sealed, session1=session))

@@ -2,8 +2,9 @@
 """The keys of a host's TPM: the endorsement key with its certificate, and attestation keys.
 
 EK templates L-1 and L-2 and certificate indexes: TCG EK Credential Profile 2.5, B.3.3, B.3.4 and
-2.2.1.4.  AKs are made under the EK: the endorsement hierarchy shows reset and restart counts
-unobfuscated (TPM 2.0 Library Part 1, 36.7), and the AK's qualified name names its EK.
+2.2.1.4; on the SM2 curve L-2's attributes and policy.  AKs are made under the EK: the endorsement
+hierarchy shows reset and restart counts unobfuscated (TPM 2.0 Library Part 1, 36.7), and the AK's
+qualified name names its EK.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from e2etrust_core.suites import TPM_ALG_RSA, Suite
 from e2etrust_core.tpm.device import Tpm, flushed, is_refusal, policy_session
 from e2etrust_core.tpm.errors import KeyLost, TpmError
 
-EkKind = Literal["rsa2048", "ecc-p256"]
+EkKind = Literal["rsa2048", "ecc-p256", "sm2"]
 
 _ADMIN_WITH_POLICY = 1 << 7
 _EK_ATTRIBUTES = (
@@ -59,7 +60,7 @@ _AES_128_CFB = uint(TPM2_ALG.AES, 2) + uint(128, 2) + uint(TPM2_ALG.CFB, 2)
 _NULL = uint(TPM2_ALG.NULL, 2)
 #: Where provisioning tools leave an EK (TCG TPM v2.0 Provisioning Guidance, 7.8).
 _PERSISTENT = {"rsa2048": 0x81010001, "ecc-p256": 0x81010002}
-_CERTIFICATE = {"rsa2048": 0x01C00002, "ecc-p256": 0x01C0000A}
+_CERTIFICATE = {"rsa2048": 0x01C00002, "ecc-p256": 0x01C0000A, "sm2": 0x01C0001A}
 _MAX_CERTIFICATE = 8192
 _NV_CHUNK = 512
 
@@ -197,8 +198,8 @@ def _recalled(tpm: Tpm, esys: ESAPI, name: str, make: Callable[[], ESYS_TR]) -> 
 
 
 def _persistent_ek(esys: ESAPI, kind: EkKind, template: Public) -> ESYS_TR | None:
-    number = _PERSISTENT[kind]
-    if not _has_handle(esys, number):
+    number = _PERSISTENT.get(kind)
+    if number is None or not _has_handle(esys, number):
         return None
     handle = esys.tr_from_tpmpublic(number)
     public, _, _ = esys.read_public(handle)
@@ -258,6 +259,11 @@ def _template(kind: int, attributes: int, policy: bytes, rest: bytes) -> bytes:
     return head + rest
 
 
+def _ecc_ek(curve: int) -> bytes:
+    rest = _AES_128_CFB + _NULL + uint(curve, 2) + _NULL + sized(bytes(32)) * 2
+    return _template(TPM2_ALG.ECC, _EK_ATTRIBUTES, _EK_POLICY, rest)
+
+
 _EK_TEMPLATES: dict[str, bytes] = {
     "rsa2048": _template(
         TPM2_ALG.RSA,
@@ -265,12 +271,10 @@ _EK_TEMPLATES: dict[str, bytes] = {
         _EK_POLICY,
         _AES_128_CFB + _NULL + uint(2048, 2) + uint(0, 4) + sized(bytes(256)),
     ),
-    "ecc-p256": _template(
-        TPM2_ALG.ECC,
-        _EK_ATTRIBUTES,
-        _EK_POLICY,
-        _AES_128_CFB + _NULL + uint(TPM2_ECC.NIST_P256, 2) + _NULL + sized(bytes(32)) * 2,
-    ),
+    "ecc-p256": _ecc_ek(TPM2_ECC.NIST_P256),
+    # The profile's own template for this curve (H-5) wants SM3 and SM4, which few TPMs have: this
+    # is L-2 on the SM2 curve.
+    "sm2": _ecc_ek(TPM2_ECC.SM2_P256),
 }
 
 

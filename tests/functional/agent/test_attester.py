@@ -23,6 +23,7 @@ from e2etrust_core.launch import attest_binding
 from e2etrust_core.messages import Challenge
 from e2etrust_core.tpm.device import Tpm, open_tpm
 from e2etrust_core.tpm.errors import UnwrapRefused
+from e2etrust_core.tpm.keys import EkKind
 from e2etrust_core.tpm.pcr import extend_pcr, read_pcrs
 from tests.functional.swtpm_fixture import EmulatedTpm
 
@@ -48,6 +49,20 @@ def test_identity_is_made_once_and_kept_private(swtpm: str, tmp_path: Path, suit
     assert first.ek_certificate is not None
     assert identity_path(tmp_path / "s").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "s").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("ek", ["rsa2048", "ecc-p256", "sm2"])
+def test_host_enrols_with_the_endorsement_key_that_is_asked_for(
+    swtpm: str, tmp_path: Path, ek: EkKind
+) -> None:
+    with open_tpm(swtpm) as tpm:
+        found = load_or_create(tpm, "host1", "sm2-sha256", tmp_path, ek)
+        assert found.ak.ek_kind == ek
+        assert load_or_create(tpm, "host1", "sm2-sha256", tmp_path) == found
+        other: EkKind = "rsa2048" if ek == "sm2" else "sm2"
+        with pytest.raises(IdentityError) as caught:
+            load_or_create(tpm, "host1", "sm2-sha256", tmp_path, other)
+    assert caught.value.code == "EK_CHANGED"
 
 
 def test_identity_survives_a_power_cycle(emulated_tpm: EmulatedTpm, tmp_path: Path) -> None:

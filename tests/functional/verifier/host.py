@@ -17,10 +17,10 @@ from e2etrust_core.launch import (
     launch_binding,
     report_binding,
 )
-from e2etrust_core.suites import ECC_P256_SHA256
+from e2etrust_core.suites import ECC_P256_SHA256, Suite
 from e2etrust_core.tpm.credential import activate_credential
 from e2etrust_core.tpm.device import Tpm
-from e2etrust_core.tpm.keys import create_ak, read_ek
+from e2etrust_core.tpm.keys import EkKind, create_ak, read_ek
 from e2etrust_core.tpm.quote import take_quote
 
 Call = Callable[[str, Any], dict[str, Any]]
@@ -33,19 +33,21 @@ class Host:
     name: str
     tpm: Tpm
     call: Call
+    suite: Suite = ECC_P256_SHA256
+    ek_kind: EkKind | None = None
     ak: Any = field(init=False)
     ek: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ek = read_ek(self.tpm)
-        self.ak = create_ak(self.tpm, ECC_P256_SHA256, self.ek.kind)
+        self.ek = read_ek(self.tpm, self.ek_kind)
+        self.ak = create_ak(self.tpm, self.suite, self.ek.kind)
 
     def ask(self, kind: type, method: str, request: Any) -> Any:
         return messages.read_reply(kind, self.call(method, wire.to_dict(request)))
 
     def enrol_begin(self, **changes: Any) -> messages.EnrolChallenge:
         request = messages.EnrolRequest(
-            self.name, ECC_P256_SHA256.name, self.ek.public, self.ak.public, self.ek.certificate
+            self.name, self.suite.name, self.ek.public, self.ak.public, self.ek.certificate
         )
         return self.ask(messages.EnrolChallenge, "enrol_begin", replace(request, **changes))
 

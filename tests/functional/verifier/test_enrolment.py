@@ -10,12 +10,16 @@ import pytest
 
 from e2etrust_core import messages
 from e2etrust_core.messages import RemoteRefusal
-from e2etrust_core.suites import RSA2048_SHA256
+from e2etrust_core.suites import RSA2048_SHA256, SM2_SHA256
 from e2etrust_core.tpm.credential import activate_credential
+from e2etrust_core.tpm.device import Tpm
 from e2etrust_core.tpm.errors import CredentialRefused
+from e2etrust_core.tpm.key_unwrap import unwrap_key
 from e2etrust_core.tpm.keys import create_ak, read_ek
 from e2etrust_verifier.db import events, hosts
 from e2etrust_verifier.trust import inventory
+from tests.functional.verifier.host import Host
+from tests.functional.verifier.key_manager import GRANTED, IMAGE_KEY
 
 
 def refused(code: str):
@@ -115,6 +119,23 @@ def test_host_without_certificate_is_refused_unless_its_ek_is_expected(laborator
     host.enrol()
     record = laboratory.around.db.read(lambda s: hosts.find(s, "host1"))
     assert record.ek_accepted_by == "inventory"
+
+
+def test_host_of_sm2_keys_alone_enrols_by_the_operators_word_and_starts_servers(laboratory):
+    host = Host("host1", Tpm(laboratory.first.tcti), laboratory.call, SM2_SHA256, "sm2")
+    with refused("EK_CERT_ABSENT"):
+        host.enrol_begin()
+    expect(laboratory, host)
+    host.enrol()
+    assert host.attest().trusted
+    grant = host.launch(key_id=GRANTED)
+    assert unwrap_key(host.tpm, "sm2", grant.wrapped_key) == IMAGE_KEY
+
+
+def test_certificate_beside_an_sm2_key_is_told_to_be_of_no_use(laboratory):
+    host = Host("host1", Tpm(laboratory.first.tcti), laboratory.call, SM2_SHA256, "sm2")
+    with refused("EK_CERT_UNSUPPORTED"):
+        host.enrol_begin(ek_certificate=read_ek(host.tpm).certificate)
 
 
 def test_genuine_tpm_is_refused_where_another_is_expected(laboratory):

@@ -16,7 +16,7 @@ from e2etrust_core.evidence.tpm_structures import (
     encode_selection,
     key_of,
     name_of,
-    signing_key_of,
+    public_key_of,
 )
 from tests.unit.core.software_tpm import SoftwareTpm
 from tests.vectors import vectors
@@ -38,7 +38,7 @@ def test_names_and_keys_are_those_that_tpm2_tools_wrote(folder, kind):
 
 def test_sm2_key_is_one_to_verify_with_and_none_to_encrypt_to():
     public = decode_public((vectors("ovmf-sm3") / "ak_sm2.tpmt").read_bytes())
-    assert isinstance(signing_key_of(public), Sm2PublicKey)
+    assert isinstance(public_key_of(public), Sm2PublicKey)
     with pytest.raises(SuiteError, match="SM2"):
         key_of(public)
 
