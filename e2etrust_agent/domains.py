@@ -30,8 +30,10 @@ class QemuDomain:
     start_ticks: int
 
 
-def running_domains(directory: Path) -> list[QemuDomain]:
+def running_domains(directory: Path, every_server: bool = False) -> list[QemuDomain]:
     """Return the domains whose QEMU process lives, by name.
+
+    :param every_server: this host demands trust for whatever runs on it.
 
     A running domain whose metadata cannot be read counts as one that demands trust.
 
@@ -43,7 +45,7 @@ def running_domains(directory: Path) -> list[QemuDomain]:
         raise DomainsUnreadableError(
             f"running domains cannot be listed: {directory}: {exc.strerror}"
         ) from exc
-    found = [_read(directory / name) for name in names]
+    found = [_read(directory / name, every_server) for name in names]
     return [domain for domain in found if domain is not None]
 
 
@@ -65,7 +67,7 @@ def process_start_ticks(pid: int) -> int | None:
     return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
-def _read(path: Path) -> QemuDomain | None:
+def _read(path: Path, every_server: bool) -> QemuDomain | None:
     try:
         with open(path, "rb") as stream:
             text = stream.read(MAX_DOMAIN_XML + 1)
@@ -77,13 +79,13 @@ def _read(path: Path) -> QemuDomain | None:
     ticks = process_start_ticks(status.pid)
     if ticks is None or not _is_qemu(status.pid):
         return None  # a status file that its process outlived: libvirtd was killed
-    demands, instance, name = _demand(status.domain, path)
+    demands, instance, name = _demand(status.domain, path, every_server)
     return QemuDomain(instance, name, demands, status.pid, ticks)
 
 
-def _demand(domain: ET.Element, path: Path) -> tuple[bool, str, str]:
+def _demand(domain: ET.Element, path: Path, every_server: bool) -> tuple[bool, str, str]:
     try:
-        read = read_domain(domain)
+        read = read_domain(domain, every_server)
     except DomainError:
         instance = (domain.findtext("uuid") or "").strip()
         return True, instance, path.stem

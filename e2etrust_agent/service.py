@@ -19,6 +19,7 @@ from e2etrust_agent.conf.opts import Settings
 from e2etrust_agent.domains import find_domain, running_domains
 from e2etrust_agent.guest import GuestRelay
 from e2etrust_agent.guest_channel import QemuGuestAgent
+from e2etrust_agent.host_demand import show_demand
 from e2etrust_agent.identity import Identity, load_or_create
 from e2etrust_agent.launches import LaunchBook
 from e2etrust_agent.launching import Launching
@@ -64,6 +65,8 @@ class AgentService:
         :raises E2ETrustError: the socket or the state directory cannot be used.
         """
         settings = self._settings
+        # First of all: the hook must know it also while the TPM is still waited for.
+        show_demand(settings.state_dir, settings.every_server)
         with open_tpm(settings.tcti) as tpm:
             identity = self._identity(tpm)
             if identity is not None:
@@ -94,7 +97,7 @@ class AgentService:
     def _serve(self, tpm: Tpm, identity: Identity) -> None:
         settings = self._settings
         book = LaunchBook(settings.state_dir / "launches.json", settings.start_grace)
-        list_domains = partial(running_domains, settings.domain_status_dir)
+        list_domains = partial(running_domains, settings.domain_status_dir, settings.every_server)
         find = partial(find_domain, settings.domain_status_dir)
         attester = Attester(tpm, identity, settings.logs, list_domains, book)
         outbox = Outbox(

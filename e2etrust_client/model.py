@@ -20,7 +20,8 @@ class ServiceInfo:
 class HostState:
     """``state`` is trusted, untrusted, held or unknown; ``lease_seconds`` what is left; ``checks``
     those of the last appraisal, in a list of hosts only those that failed; ``failing_since`` says
-    (of one host, not in a list) since when each check that fails does."""
+    (of one host, not in a list) since when each check that fails does; ``level`` is the lease's,
+    0 without one."""
 
     name: str
     state: str
@@ -30,6 +31,7 @@ class HostState:
     reset_count: int | None = None
     checks: list[CheckResult] = field(default_factory=list)
     failing_since: dict[str, str] = field(default_factory=dict)
+    level: int = 0
 
 
 @dataclass(frozen=True, slots=True)

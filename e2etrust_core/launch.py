@@ -69,6 +69,7 @@ class LaunchRequest:
 
     ``key_id`` is the id of the image key that the sealed image's token names.  ``vtpm`` says
     whether the server has a vTPM that takes the measurement; without one no proof reaches it.
+    ``level`` is the least level of the host's policy that is asked for, 0 where none is.
     """
 
     measurement: LaunchMeasurement
@@ -78,6 +79,7 @@ class LaunchRequest:
     flavor: str | None
     key_id: str | None
     vtpm: bool = False
+    level: int = 0
 
     @property
     def instance(self) -> str:
@@ -91,7 +93,9 @@ def attest_binding(nonce: bytes, domains: list[RunningDomain]) -> bytes:
 
 def launch_binding(nonce: bytes, request: LaunchRequest, domains: list[RunningDomain]) -> bytes:
     """Qualifying data (32 bytes) of the host quote that asks to launch *request*."""
-    return hashlib.sha256(_LAUNCH + _sized(nonce) + _digest(request) + _digest(domains)).digest()
+    return hashlib.sha256(
+        _LAUNCH + _sized(nonce) + _request_digest(request) + _digest(domains)
+    ).digest()
 
 
 def server_binding(nonce: bytes, launch: str, guest: GuestEvidence) -> bytes:
@@ -112,6 +116,14 @@ def report_binding(method: str, report: object) -> bytes:
 
 def _sized(data: bytes) -> bytes:
     return len(data).to_bytes(4, "big") + data
+
+
+def _request_digest(request: LaunchRequest) -> bytes:
+    value = wire.to_dict(request)
+    if not request.level:
+        # As it was signed before there were levels: by hosts and in records of releases before.
+        del value["level"]
+    return _digest(value)
 
 
 def _digest(value: object) -> bytes:

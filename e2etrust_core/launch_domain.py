@@ -15,12 +15,15 @@ from typing import Any
 from xml.parsers import expat
 
 from e2etrust_core.errors import InputError
-from e2etrust_core.trust_names import TRUST_SPEC, TRUSTED_TRAIT
+from e2etrust_core.trust_names import LOWEST_LEVEL, NOTHING, level_of_spec, level_of_trait
 
 #: A domain's XML is a few KiB; more than this is refused unread.
 MAX_DOMAIN_XML = 4 * 1024 * 1024
 #: Elements deeper than this are refused: no domain of libvirt's comes near.
 MAX_DEPTH = 64
+
+#: There where this host demands trust for every server: left by the agent, looked for by the hook.
+EVERY_SERVER_FILE = "/var/lib/e2etrust/every-server"
 
 #: Image properties that say that the image is sealed, should Nova pass them on.
 _SEALED_PROPERTIES = frozenset({"e2etrust_sealed", "os_encrypt_format", "os_encrypt_key_id"})
@@ -37,10 +40,15 @@ class DomainError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What Nova's metadata asks for; ``reasons`` names each thing that asks for a trusted host."""
+    """What is asked of the host; ``reasons`` names each thing that asks for a trusted one.
+
+    ``level`` is the least level of the host's policy (:mod:`.trust_names`), 0 where nothing is
+    asked.
+    """
 
     reasons: tuple[str, ...]
     sealed: bool
+    level: int = NOTHING
 
     def __bool__(self) -> bool:
         return bool(self.reasons)
@@ -127,9 +135,10 @@ def _parse(text: bytes) -> ET.Element:
     return root
 
 
-def read_domain(root: ET.Element) -> Domain:
+def read_domain(root: ET.Element, every_server: bool = False) -> Domain:
     """Return what a parsed domain says about trust.
 
+    :param every_server: this host demands trust for whatever runs on it, Nova's or not.
     :raises DomainError: no UUID or name, or Nova's metadata is not what Nova writes.
     """
     instance = (root.findtext("uuid") or "").strip().lower()
@@ -137,11 +146,12 @@ def read_domain(root: ET.Element) -> Domain:
     if not _UUID.fullmatch(instance) or not name:
         raise DomainError("the domain has no UUID or no name")
     nova = _nova_metadata(root)
+    demand = Demand((), False) if nova is None else _demand(nova)
     return Domain(
         instance=instance,
         name=name,
         made_by_nova=nova is not None,
-        demand=Demand((), False) if nova is None else _demand(nova),
+        demand=_and_of_host(demand) if every_server else demand,
         project=None if nova is None else _uuid_attribute(nova, "owner/project"),
         image=None if nova is None else _uuid_attribute(nova, "image"),
         flavor=None if nova is None else _flavor(nova).get("name"),
@@ -183,27 +193,35 @@ def _flavor(nova: ET.Element) -> ET.Element:
     return found[0]
 
 
+def _and_of_host(demand: Demand) -> Demand:
+    reasons = (*demand.reasons, "host [agent] demand=always")
+    return Demand(reasons, demand.sealed, max(demand.level, LOWEST_LEVEL))
+
+
 def _demand(nova: ET.Element) -> Demand:
     _flavor(nova)
     if len(_children(nova, "flavor/extraSpecs")) != 1:
         raise DomainError("Nova's metadata does not say what the flavor demands")
     reasons: list[str] = []
+    levels = [NOTHING]
     for spec in _children(nova, "flavor/extraSpecs/extraSpec"):
         key, value = spec.get("name") or "", (spec.text or "").strip()
-        # Whatever its value: one that nobody knows is never read as asking nothing.
-        if key == TRUST_SPEC:
-            reasons.append(f"flavor {TRUST_SPEC}={value}")
-        if key.endswith(f":{TRUSTED_TRAIT}") and value == "required":
-            reasons.append(f"flavor {key}=required")
+        if level := level_of_spec(key, value):
+            reasons.append(f"flavor {key}={value}")
+            levels.append(level)
     sealed = False
     for item in _children(nova, "image/properties/property"):
         key, value = item.get("name") or "", (item.text or "").strip()
         if key in _SEALED_PROPERTIES and value:
             sealed = True
             reasons.append(f"image {key}")
-        if key == "traits_required" and re.search(rf"\b{TRUSTED_TRAIT}\b", value):
-            reasons.append(f"image trait:{TRUSTED_TRAIT}=required")
-    return Demand(tuple(reasons), sealed)
+            levels.append(LOWEST_LEVEL)
+        if key == "traits_required":
+            # Nova writes the list as Python shows one.
+            asked = [name for name in re.findall(r"[A-Z0-9_]+", value) if level_of_trait(name)]
+            reasons += [f"image trait:{name}=required" for name in asked]
+            levels += [level_of_trait(name) for name in asked]
+    return Demand(tuple(reasons), sealed, max(levels))
 
 
 def _uuid_attribute(nova: ET.Element, path: str) -> str | None:

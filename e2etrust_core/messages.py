@@ -154,8 +154,11 @@ class AttestRequest:
 
 @dataclass(frozen=True, slots=True)
 class LeaseGrant:
+    """``level`` is that of the policy that was satisfied; 0 from a verifier that knows none."""
+
     id: str
     seconds: float
+    level: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,11 +245,15 @@ class DeltaRequest:
 
 @dataclass(frozen=True, slots=True)
 class HostTrust:
-    """``seconds`` of lease are left when the answer was made; 0 where there is none."""
+    """``seconds`` of lease are left when the answer was made; 0 where there is none.
+
+    ``level`` is the lease's; 0 without one, and from a verifier that knows none.
+    """
 
     host: str
     seconds: float
     failed: list[CheckResult] = field(default_factory=list)
+    level: int = 0
 
 
 @dataclass(frozen=True, slots=True)

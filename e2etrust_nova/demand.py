@@ -1,35 +1,55 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What flavor and image ask of a host: the names, and the reading of them."""
+"""What flavor, image and aggregates ask of a host, as the least level that its lease must have.
+
+:data:`NOTHING` asks nothing, :data:`UNREADABLE` is beyond every level.
+"""
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from e2etrust_core.trust_names import TRUST_SPEC, TRUSTED_TRAIT
+from nova import objects
+from nova.objects import request_spec
+from nova.scheduler import host_manager
 
-TRUSTED = "trusted"
-TRAIT_SPEC = f"trait:{TRUSTED_TRAIT}"
-
-
-class Demand(enum.Enum):
-    """What is asked of the host."""
-
-    NOTHING = "nothing"
-    TRUSTED = "trusted"
-    #: Something is asked that this release does not know: no host can be said to meet it.
-    UNREADABLE = "unreadable"
+from e2etrust_core.trust_names import (
+    MIN_LEVEL_SPEC,
+    NOTHING,
+    TRUST_SPEC,
+    level_of_spec,
+    level_of_trait,
+)
 
 
-def demand_of(extra_specs: Mapping[str, str], image_traits: Collection[str] = ()) -> Demand:
-    """Return what a flavor's extra specs and an image's required traits ask.
+def demand_of(extra_specs: Mapping[str, str], image_traits: Collection[str] = ()) -> int:
+    """Return the least level that a flavor's extra specs and an image's required traits ask."""
+    asked = [level_of_spec(key, value) for key, value in extra_specs.items()]
+    asked += [level_of_trait(trait) for trait in image_traits]
+    return max(asked, default=NOTHING)
 
-    A value other than ``trusted`` (Nova takes any at microversions below 2.86, and flavors of
-    long ago may hold ``untrusted``) is never read as asking nothing.
+
+def demand_of_request(spec_obj: request_spec.RequestSpec) -> int:
+    """Return the least level that the flavor and the image of a request ask."""
+    extra_specs = spec_obj.flavor.extra_specs if "extra_specs" in spec_obj.flavor else {}
+    traits: Collection[str] = ()
+    if "image" in spec_obj and spec_obj.image and "properties" in spec_obj.image:
+        # Nova drops image properties it does not know; required traits survive.
+        traits = spec_obj.image.properties.get("traits_required") or ()
+    return demand_of(extra_specs or {}, traits)
+
+
+def demands_of_aggregates(hosts: Iterable[host_manager.HostState]) -> dict[int, int]:
+    """Return id() of each aggregate that asks something of its hosts -> the least level.
+
+    Nova's host manager has one object an aggregate, so each is read once and not for each host.
     """
-    value = extra_specs.get(TRUST_SPEC)
-    if value is not None and value != TRUSTED:
-        return Demand.UNREADABLE
-    if value == TRUSTED or extra_specs.get(TRAIT_SPEC) == "required":
-        return Demand.TRUSTED
-    return Demand.TRUSTED if TRUSTED_TRAIT in image_traits else Demand.NOTHING
+    aggregates = {id(one): one for host in hosts for one in host.aggregates}
+    asked = {key: _demand_of_aggregate(one) for key, one in aggregates.items()}
+    return {key: level for key, level in asked.items() if level}
+
+
+def _demand_of_aggregate(aggregate: objects.Aggregate) -> int:
+    # Its traits are Nova's own affair (isolated aggregates): they say who may come.
+    metadata = aggregate.metadata if "metadata" in aggregate else {}
+    ours = [key for key in (TRUST_SPEC, MIN_LEVEL_SPEC) if key in metadata]
+    return max((level_of_spec(key, metadata[key]) for key in ours), default=NOTHING)

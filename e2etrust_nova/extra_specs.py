@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from nova.api.validation.extra_specs import base
 
-from e2etrust_nova.demand import TRUST_SPEC, TRUSTED
+from e2etrust_core.trust_names import (
+    HIGHEST_LEVEL,
+    LOWEST_LEVEL,
+    MIN_LEVEL_SPEC,
+    TRUST_SPEC,
+    TRUSTED,
+)
 
 
 def register() -> list[base.ExtraSpecValidator]:
@@ -25,6 +31,20 @@ def register() -> list[base.ExtraSpecValidator]:
                 "type": str,
                 "description": "What is asked of the host.",
                 "enum": [TRUSTED],
+            },
+        ),
+        base.ExtraSpecValidator(
+            name=MIN_LEVEL_SPEC,
+            description=(
+                "The server starts only on a trusted host whose policy gives this level or a "
+                "higher one; what the levels mean the operator's policies say. It demands trust "
+                "by itself."
+            ),
+            value={
+                "type": int,
+                "description": "The least level.",
+                "min": LOWEST_LEVEL,
+                "max": HIGHEST_LEVEL,
             },
         ),
     ]

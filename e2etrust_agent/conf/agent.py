@@ -73,6 +73,18 @@ AGENT_OPTS = [
         help="Where libvirt's QEMU driver keeps the status of running domains. It is read from "
         "there, since a question to libvirtd would wait for the very hook that waits for us.",
     ),
+    cfg.StrOpt(
+        "demand",
+        default="flavor",
+        choices=[
+            ("flavor", "a server demands trust where its flavor or image does"),
+            ("always", "every server that starts on this host demands trust, Nova's or not"),
+        ],
+        help="Which servers the libvirt hook lets start only on proof. 'always' is for hosts of "
+        "an aggregate with the metadata trust:trusted_host=trusted, of which the hook cannot "
+        "know. Empty the host before: servers that run without a launch record then count "
+        "against it. It needs the default state_dir, where the hook looks.",
+    ),
     cfg.FloatOpt(
         "rpc_timeout",
         default=5.0,

@@ -27,6 +27,7 @@ class Settings:
     logs: MeasurementLogs
     libvirt_uri: str
     domain_status_dir: Path
+    every_server: bool
     rpc_timeout: float
     retry_interval: float
     retry_interval_max: float
@@ -53,6 +54,7 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         logs=MeasurementLogs(_path(group.event_log), _path(group.ima_list)),
         libvirt_uri=group.libvirt_uri,
         domain_status_dir=Path(group.domain_status_dir),
+        every_server=group.demand == "always",
         rpc_timeout=group.rpc_timeout,
         retry_interval=group.retry_interval,
         retry_interval_max=group.retry_interval_max,

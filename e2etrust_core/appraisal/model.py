@@ -25,8 +25,10 @@ class HostPolicy:
     only when an operator approves it (``operator``); ``events``: what the event log may and must
     hold (:mod:`.policy_events`), in place of PCR values or besides them; ``ima``: what its IMA list
     may and must hold (:mod:`.policy_ima`), besides them; ``observe``: PCRs that are quoted, and
-    recorded with the event log, without deciding anything; ``fingerprint``: SHA-256 (hex) of the
-    text that it was read from, of the files that the text names and of the time it is for;
+    recorded with the event log, without deciding anything; ``level``: what a host that
+    satisfies it is good for, on the operator's own scale of 1 to 9; ``fingerprint``: SHA-256
+    (hex) of the text that it was read from, of the files that the text names and of the time it is
+    for;
     ``version``: a number that goes up with each change, None: nobody counts; ``edition``: SHA-256
     (hex) of text and files, whatever the time.
 
@@ -52,6 +54,7 @@ class HostPolicy:
     events: EventRules | None = None
     ima: ImaRules | None = None
     observe: PcrSelection = field(default_factory=dict)
+    level: int = 1
     fingerprint: str = ""
     version: int | None = None
     edition: str = ""

@@ -22,13 +22,14 @@ from e2etrust_core.errors import PolicyError
 from e2etrust_core.evidence.ima_list import IMA_PCR
 from e2etrust_core.evidence.model import PcrSelection
 from e2etrust_core.suites import HASHES
+from e2etrust_core.trust_names import HIGHEST_LEVEL, LOWEST_LEVEL
 
 _MAX_TEXT = 1024 * 1024
 _MAX_LEASE = 3600
 MAX_VERSION = 2**31 - 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FIELDS = {"name", "hosts", "pcrs", "event_log_pcrs", "lease_seconds", "recovery"}
-_FIELDS |= {"events", "ima", "observe", "version"}
+_FIELDS |= {"events", "ima", "observe", "version", "level"}
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -137,6 +138,7 @@ def _state(
         events=events,
         ima=ima,
         observe=observe,
+        level=_level(document.get("level", LOWEST_LEVEL)),
         fingerprint=_fingerprint(text, ima, moment),
         version=_version(document.get("version")),
         edition=_fingerprint(text, ima, None),
@@ -254,6 +256,13 @@ def _indexes(value: object, where: str = "event_log_pcrs") -> list[int]:
 def _lease(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MAX_LEASE:
         raise PolicyError(f"lease_seconds: 1 to {_MAX_LEASE}")
+    return value
+
+
+def _level(value: object) -> int:
+    highest = HIGHEST_LEVEL
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= highest:
+        raise PolicyError(f"level: 1 to {highest}")
     return value
 
 

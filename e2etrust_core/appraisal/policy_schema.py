@@ -13,6 +13,7 @@ from e2etrust_core.appraisal.policy_ima import FILE_NAME
 from e2etrust_core.appraisal.policy_windows import MOMENT
 from e2etrust_core.evidence.events.kinds import KINDS
 from e2etrust_core.suites import HASHES
+from e2etrust_core.trust_names import HIGHEST_LEVEL, LOWEST_LEVEL
 
 _PCR = {"type": "integer", "minimum": 0, "maximum": 23}
 _BANK = {"enum": list(HASHES)}
@@ -48,6 +49,11 @@ def policy_schema() -> dict[str, Any]:
                 "event_log_pcrs": {"type": "array", "items": _PCR},
                 "lease_seconds": {"type": "integer", "minimum": 1, "maximum": 3600},
                 "recovery": {"enum": ["operator", "automatic"]},
+                "level": {
+                    "type": "integer",
+                    "minimum": LOWEST_LEVEL,
+                    "maximum": HIGHEST_LEVEL,
+                },
                 "events": _events(),
                 "ima": _ima(),
                 "observe": {

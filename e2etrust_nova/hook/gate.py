@@ -159,6 +159,7 @@ class Gate:
             flavor=domain.flavor,
             key_id=image.key_id if image is not None else None,
             vtpm=domain.has_vtpm,
+            level=domain.demand.level,
         )
         return request, challenge.nonce
 

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2etrust_core.errors import E2ETrustError
-from e2etrust_core.launch_domain import Domain, DomainError, parse_domain, read_domain
+from e2etrust_core.launch_domain import (
+    EVERY_SERVER_FILE,
+    Domain,
+    DomainError,
+    parse_domain,
+    read_domain,
+)
+from e2etrust_core.trust_names import MIN_LEVEL_SPEC, TRUST_SPEC, UNREADABLE
 from e2etrust_nova.errors import ContainerError, DiskRefusedError, LaunchRefused
 
 if TYPE_CHECKING:
@@ -25,7 +32,7 @@ def run(step: str, text: bytes) -> None:
     """
     try:
         root = parse_domain(text)
-        domain = read_domain(root)
+        domain = read_domain(root, _host_demands_trust())
     except DomainError:
         if step == "release":
             return  # nothing of ours can be told from it, and a stop is never refused
@@ -36,7 +43,7 @@ def run(step: str, text: bytes) -> None:
 
             Gate().announce(domain)
     elif step == "prepare":
-        sealed = _look_at_disks(domain)
+        sealed = _look_closer(domain)
         if domain.demand or sealed is not None:
             from e2etrust_nova.hook.gate import Gate
 
@@ -64,8 +71,20 @@ def _is_ours(instance: str) -> bool:
     )
 
 
-def _look_at_disks(domain: Domain) -> SealedBase | None:
+def _host_demands_trust() -> bool:
+    """Whether the agent said so.  Where that cannot be told, it did."""
     try:
+        os.lstat(EVERY_SERVER_FILE)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _look_closer(domain: Domain) -> SealedBase | None:
+    try:
+        _check_demand(domain)
         sealed = _find_sealed(domain)
         _check_image(domain, sealed)
     except E2ETrustError as exc:
@@ -103,6 +122,15 @@ def _sealed_base(path: Path, domain: Domain) -> SealedBase | None:
         if domain.demand:
             raise
         return None
+
+
+def _check_demand(domain: Domain) -> None:
+    if domain.demand.level >= UNREADABLE:
+        raise LaunchRefused(
+            f"flavor's {TRUST_SPEC} or {MIN_LEVEL_SPEC} has an unknown value",
+            code="DEMAND_UNREADABLE",
+            remedy="The operator corrects the flavor; resize the server to it.",
+        )
 
 
 def _check_image(domain: Domain, sealed: SealedBase | None) -> None:

@@ -12,23 +12,24 @@ from nova.scheduler import filters, host_manager
 from oslo_log import log as logging
 
 from e2etrust_core.messages import Refusal
+from e2etrust_core.trust_names import MIN_LEVEL_SPEC, TRUST_SPEC, UNREADABLE
 from e2etrust_nova.conf import scheduler as options
-from e2etrust_nova.demand import TRUST_SPEC, TRUSTED, Demand, demand_of
+from e2etrust_nova.demand import demand_of_request, demands_of_aggregates
 from e2etrust_nova.scheduler.process_view import ProcessViews
 from e2etrust_nova.scheduler.verifier import VerifierClient
-from e2etrust_nova.scheduler.view import NEVER, Source
+from e2etrust_nova.scheduler.view import NEVER, LeaseView, Source
 
 LOG = logging.getLogger(__name__)
 
 _UNREADABLE = Refusal(
     "DEMAND_UNREADABLE",
-    f"the flavor's {TRUST_SPEC} has a value that no host can be checked against",
-    f"set it to {TRUSTED!r}, or remove it",
+    f"{TRUST_SPEC} or {MIN_LEVEL_SPEC} of flavor or aggregate has a value that no host can meet",
+    "set the first to 'trusted', the second to a number from 1 to 9, or remove them",
 )
 
 
 class TrustedHostFilter(filters.BaseHostFilter):
-    """Passes hosts that hold a lease now, where flavor or image ask for one.
+    """Passes hosts that hold a lease now, where flavor, image or the host's aggregate ask for one.
 
     It is a hint and not the gate: what never asks the scheduler (start, forced hosts, rebuild
     with the same image) is decided by the libvirt hook on the host.
@@ -49,19 +50,21 @@ class TrustedHostFilter(filters.BaseHostFilter):
         """Return the hosts that may take the server; never None, which would stop filtering."""
         hosts = filter_obj_list if isinstance(filter_obj_list, list) else list(filter_obj_list)
         demand = demand_of_request(spec_obj)
-        if demand is Demand.NOTHING:
+        by_aggregate = demands_of_aggregates(hosts)
+        if not demand and not by_aggregate:
             return hosts
-        if demand is Demand.UNREADABLE:
-            self._log_refused(spec_obj, [(host.host, _UNREADABLE) for host in hosts])
-            return []
         view = self._views.current()
-        view.refresh()
-        now, deadline_of = view.now(), view.deadlines().get
-        passed = [host for host in hosts if deadline_of(host.host, NEVER) > now]
+        # What nobody can meet needs no news of the hosts.
+        if demand < UNREADABLE:
+            view.refresh()
+        now = view.now()
+        if by_aggregate:
+            passed = _passed_by_aggregate(hosts, demand, by_aggregate, view, now)
+        else:
+            deadline_of = view.deadlines(demand).get
+            passed = [host for host in hosts if deadline_of(host.host, NEVER) > now]
         if len(passed) < len(hosts):
-            kept = {id(host) for host in passed}
-            refused = [host.host for host in hosts if id(host) not in kept]
-            self._log_refused(spec_obj, [(host, view.why_not(host)) for host in refused])
+            self._log_refused(spec_obj, hosts, passed, demand, by_aggregate, view)
         return passed
 
     def _source(self) -> Source:
@@ -72,10 +75,22 @@ class TrustedHostFilter(filters.BaseHostFilter):
         return client.lease_delta
 
     def _log_refused(
-        self, spec_obj: request_spec.RequestSpec, refused: list[tuple[str, Refusal]]
+        self,
+        spec_obj: request_spec.RequestSpec,
+        hosts: Sequence[host_manager.HostState],
+        passed: Sequence[host_manager.HostState],
+        demand: int,
+        by_aggregate: dict[int, int],
+        view: LeaseView,
     ) -> None:
         server = spec_obj.instance_uuid if "instance_uuid" in spec_obj else None
         limit = self._options.logged_refusals
+        kept = {id(host) for host in passed}
+        refused = [
+            (host.host, _why_not(host, _level(host, demand, by_aggregate), view))
+            for host in hosts
+            if id(host) not in kept
+        ]
         for host, why in refused[:limit]:
             LOG.info(
                 "Host %s refused for server %s: %s: %s. %s",
@@ -91,11 +106,28 @@ class TrustedHostFilter(filters.BaseHostFilter):
             LOG.info("%d more hosts refused for server %s: %s", rest.total(), server, counts)
 
 
-def demand_of_request(spec_obj: request_spec.RequestSpec) -> Demand:
-    """Return what the flavor and the image of a request ask."""
-    extra_specs = spec_obj.flavor.extra_specs if "extra_specs" in spec_obj.flavor else {}
-    traits: Sequence[str] = ()
-    if "image" in spec_obj and spec_obj.image and "properties" in spec_obj.image:
-        # Nova drops image properties it does not know; required traits survive.
-        traits = spec_obj.image.properties.get("traits_required") or ()
-    return demand_of(extra_specs or {}, traits)
+def _passed_by_aggregate(
+    hosts: Sequence[host_manager.HostState],
+    demand: int,
+    by_aggregate: dict[int, int],
+    view: LeaseView,
+    now: float,
+) -> list[host_manager.HostState]:
+    maps = [view.deadlines(level) for level in range(UNREADABLE + 1)]
+    passed = []
+    for host in hosts:
+        level = _level(host, demand, by_aggregate)
+        if not level or maps[level].get(host.host, NEVER) > now:
+            passed.append(host)
+    return passed
+
+
+def _level(host: host_manager.HostState, demand: int, by_aggregate: dict[int, int]) -> int:
+    """Return the least level that request and aggregates ask of this host."""
+    for aggregate in host.aggregates:
+        demand = max(demand, by_aggregate.get(id(aggregate), 0))
+    return demand
+
+
+def _why_not(host: host_manager.HostState, level: int, view: LeaseView) -> Refusal:
+    return _UNREADABLE if level >= UNREADABLE else view.why_not(host.host, level)

@@ -12,6 +12,7 @@ from oslo_log import log as logging
 from e2etrust_core.appraisal.model import CheckResult
 from e2etrust_core.errors import E2ETrustError, InputError
 from e2etrust_core.messages import HostTrust, LeaseDelta, Refusal
+from e2etrust_core.trust_names import HIGHEST_LEVEL, LOWEST_LEVEL, UNREADABLE
 
 LOG = logging.getLogger(__name__)
 
@@ -21,6 +22,10 @@ Clock = Callable[[], float]
 
 #: The end of a lease that a host does not have.
 NEVER = float("-inf")
+
+#: Ends of leases by host, one map for each level: hosts whose lease has it or a higher one.  The
+#: map of the lowest level has all hosts.  So one look decides, whatever level is asked.
+Deadlines = list[dict[str, float]]
 
 
 class LeaseView:
@@ -49,18 +54,19 @@ class LeaseView:
         self._clock = clock
         self._lock = threading.Lock()
         self._generation = 0
-        self._deadlines: dict[str, float] = {}
+        self._deadlines = _no_deadlines()
         self._failed: dict[str, tuple[CheckResult, ...]] = {}
         self._answered_for = NEVER
         self._not_before = NEVER
         self._down = False
 
-    def deadlines(self) -> dict[str, float]:
-        """Return each known host's end of lease on this view's clock.  Read it, never write.
+    def deadlines(self, level: int = LOWEST_LEVEL) -> dict[str, float]:
+        """Return the ends of the leases that have *level*, on this view's clock.
 
-        It is the live map and not a copy: a copy per request would cost more than the filter.
+        Of the lowest level it has every known host; of a level that nobody knows, none.  Read
+        it, never write: it is the live map, for a copy would cost more than the filter.
         """
-        return self._deadlines
+        return self._deadlines[min(level, UNREADABLE)]
 
     def now(self) -> float:
         """Return the time on this view's clock, seconds."""
@@ -87,13 +93,20 @@ class LeaseView:
             else:
                 self._apply(delta, sent)
 
-    def why_not(self, host: str) -> Refusal:
-        """Return why *host* holds no lease, in the verifier's words where it said."""
+    def why_not(self, host: str, level: int = LOWEST_LEVEL) -> Refusal:
+        """Return why *host* holds no lease of *level*, in the verifier's words where it said."""
+        end_of = self.deadlines().get
+        if level > LOWEST_LEVEL and end_of(host, NEVER) > self.now():
+            return Refusal(
+                "LEVEL_TOO_LOW",
+                f"level {level} is demanded, its lease has less",
+                "demand less, or have its policy give that level (level:)",
+            )
         for check in self._failed.get(host, ()):
             return Refusal(
                 check.code or "CHECK_FAILED", f"{check.check}: {check.reason}", check.remedy
             )
-        if host not in self._deadlines:
+        if host not in self.deadlines():
             return Refusal(
                 "HOST_UNKNOWN",
                 "the verifier knows no such host",
@@ -118,7 +131,7 @@ class LeaseView:
         self._answered_for = sent
         self._generation = delta.generation
         # A full answer replaces both maps at once, so that no reader sees an emptied one.
-        deadlines = {} if delta.full else self._deadlines
+        deadlines = _no_deadlines() if delta.full else self._deadlines
         failed = {} if delta.full else self._failed
         for trust in delta.hosts:
             _record(trust, sent, deadlines, failed)
@@ -141,12 +154,23 @@ class LeaseView:
 def _record(
     trust: HostTrust,
     sent: float,
-    deadlines: dict[str, float],
+    deadlines: Deadlines,
     failed: dict[str, tuple[CheckResult, ...]],
 ) -> None:
     leased = trust.seconds > 0 and not trust.failed
-    deadlines[trust.host] = sent + trust.seconds if leased else NEVER
+    end = sent + trust.seconds if leased else NEVER
+    # A verifier that knows no levels vouches for the lowest.
+    deadlines[LOWEST_LEVEL][trust.host] = end
+    for level in range(LOWEST_LEVEL + 1, HIGHEST_LEVEL + 1):
+        if leased and trust.level >= level:
+            deadlines[level][trust.host] = end
+        elif deadlines[level]:
+            deadlines[level].pop(trust.host, None)
     if trust.failed:
         failed[trust.host] = tuple(trust.failed)
     else:
         failed.pop(trust.host, None)
+
+
+def _no_deadlines() -> Deadlines:
+    return [{} for _level in range(UNREADABLE + 1)]

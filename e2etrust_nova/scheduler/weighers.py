@@ -16,8 +16,7 @@ from nova.scheduler import host_manager, weights
 from nova.scheduler import utils as scheduler_utils
 
 from e2etrust_nova.conf import scheduler as options
-from e2etrust_nova.demand import Demand
-from e2etrust_nova.scheduler.filters import demand_of_request
+from e2etrust_nova.demand import demand_of_request
 from e2etrust_nova.scheduler.process_view import ProcessViews
 from e2etrust_nova.scheduler.verifier import VerifierClient
 from e2etrust_nova.scheduler.view import NEVER
@@ -46,7 +45,7 @@ class FreshnessWeigher(weights.BaseHostWeigher):
         self, weighed_obj_list: Sequence[Any], weight_properties: request_spec.RequestSpec
     ) -> list[float]:
         """Return each host's seconds; one look at the view, however many hosts there are."""
-        if demand_of_request(weight_properties) is Demand.NOTHING:
+        if not demand_of_request(weight_properties):
             return [0.0] * len(weighed_obj_list)
         view = self._views.current()
         view.refresh()

@@ -56,7 +56,7 @@ class Jwks:
 class Host:
     """``lease_seconds`` are left; times are ISO 8601 with a zone.  ``checks`` are those of the last
     appraisal, in a list of hosts only those that failed; ``failing_since`` (not in a list) says
-    since when each check that fails does."""
+    since when each check that fails does; ``level`` is the lease's, 0 without."""
 
     name: str
     state: StandingWord
@@ -65,6 +65,7 @@ class Host:
     last_attested: str | None
     reset_count: int | None
     checks: list[CheckResult]
+    level: int
     failing_since: dict[str, str] = field(default_factory=dict)
 
 

@@ -157,6 +157,7 @@ def _brief(name: str, state: HostState | None, now: datetime) -> answers.Host:
         last_attested=state.attested_at.isoformat() if state and state.attested_at else None,
         reset_count=state.reset_count if state else None,
         checks=standing.failed_checks(state) if state is not None else [],
+        level=0 if state is None else standing.level(state, now),
     )
 
 

@@ -144,7 +144,8 @@ def _policy_check(_conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:
     policy = timed.at(utc_now())
     pcrs = {bank: sorted(values) for bank, values in policy.pcrs.items()}
     closes = [moment.isoformat() for moment in timed.moments]
-    return [{"name": policy.name, "hosts": policy.hosts, "pcrs": pcrs, "windows_close": closes}]
+    shown = {"name": policy.name, "hosts": policy.hosts, "level": policy.level, "pcrs": pcrs}
+    return [{**shown, "windows_close": closes}]
 
 
 def _policy_accept(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:
@@ -241,6 +242,7 @@ def _host_row(found: operator.Standing) -> dict[str, Any]:
     return {
         "host": found.record.name,
         "state": found.word,
+        "level": found.level,
         "lease_seconds": round(found.seconds, 1),
         "since": found.since.isoformat() if found.since else None,
     }

@@ -50,7 +50,8 @@ class HostState(Base):
 
     ``generation`` is that of its last change; ``held`` keeps it untrusted until an operator
     approves; ``failed`` is a JSON list of the checks that failed last; the counters are those of
-    the newest authentic quote (TPMS_CLOCK_INFO); ``ima`` (JSON) is how far its IMA list was good.
+    the newest authentic quote (TPMS_CLOCK_INFO); ``ima`` (JSON) is how far its IMA list was good;
+    ``level`` is that of its lease, 0 without one.
     """
 
     __tablename__ = "host_states"
@@ -67,6 +68,7 @@ class HostState(Base):
     reset_count: Mapped[int | None] = mapped_column(sa.BigInteger)
     restart_count: Mapped[int | None] = mapped_column(sa.BigInteger)
     ima: Mapped[str | None] = mapped_column(LONG_TEXT)
+    level: Mapped[int] = mapped_column(sa.SmallInteger, default=0, server_default="0")
 
 
 class Generation(Base):

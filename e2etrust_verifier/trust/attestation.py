@@ -100,7 +100,9 @@ def attest(around: Surroundings, request: AttestRequest) -> AttestResult:
         now = around.now()
         seconds = case.policy.lease_at(now)
         # A window that closed meanwhile: what was accepted by it may not be accepted any more.
-        lease = standing.grant(session, state, seconds, now) if trusted and seconds > 0 else None
+        lease = None
+        if trusted and seconds > 0:
+            lease = standing.grant(session, state, seconds, case.policy.level, now)
         again_in = max(seconds, _LEAST_SECONDS) / 2
         return AttestResult(trusted and lease is not None, checks, lease, again_in)
 

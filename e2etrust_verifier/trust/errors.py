@@ -100,6 +100,13 @@ class LeaseNone(TrustError):
     remedy = "the operator reads why: openstack attestation host show"
 
 
+class LevelTooLow(TrustError):
+    """The server demands a higher level than the host's policy gives."""
+
+    code = "LEVEL_TOO_LOW"
+    remedy = "start it on a host of that level, or resize it to a flavor that demands less"
+
+
 class LeaseChanged(TrustError):
     code = "LEASE_CHANGED"
     remedy = "start the server again"

@@ -24,6 +24,7 @@ from e2etrust_core.messages import (
     RefusalReport,
     WrappedKey,
 )
+from e2etrust_core.trust_names import HIGHEST_LEVEL, NOTHING
 from e2etrust_verifier.db import events, hosts, launches, refusals
 from e2etrust_verifier.db.models import HostState, Launch, Refusal
 from e2etrust_verifier.trust import appraisal, names, reports, standing
@@ -33,6 +34,7 @@ from e2etrust_verifier.trust.errors import (
     LaunchUnknown,
     LeaseChanged,
     LeaseNone,
+    LevelTooLow,
     TrustError,
 )
 from e2etrust_verifier.trust.surroundings import Surroundings
@@ -66,6 +68,7 @@ def _launch(around: Surroundings, ask: LaunchAsk) -> LaunchGrant:
         raise LeaseNone(f"host {ask.host} has no lease")
     if ask.request.measurement.lease != case.challenge.lease_id:
         raise LeaseChanged("the launch is measured under another lease than the challenge named")
+    _check_level(case, ask.request)
     wrapped = _wrapped_key(around, case, found, ask.request)
     return around.db.write(lambda s: _grant(s, around, case, ask, wrapped))
 
@@ -81,6 +84,12 @@ def _settle(around: Surroundings, case: Case, found: Appraisal, ask: LaunchAsk) 
         around.changed(ask.host)
         first = failed[0]
         raise TrustError(first.reason, code=first.code, remedy=first.remedy)
+
+
+def _check_level(case: Case, request: LaunchRequest) -> None:
+    """The policy that the host has just satisfied decides, and not an older lease."""
+    if request.level > case.policy.level:
+        raise LevelTooLow(f"server demands trust of level {request.level}, host has less")
 
 
 def _wrapped_key(
@@ -120,7 +129,8 @@ def _grant(
 def _record(
     around: Surroundings, case: Case, ask: LaunchAsk, state: HostState, now: datetime
 ) -> LaunchRecord:
-    lease = LeaseGrant(ask.request.measurement.lease, standing.seconds_left(state, now))
+    seconds = standing.seconds_left(state, now)
+    lease = LeaseGrant(ask.request.measurement.lease, seconds, case.policy.level)
     return LaunchRecord(
         iss=around.settings.issuer,
         iat=int(now.timestamp()),
@@ -255,3 +265,5 @@ def _check_request(request: LaunchRequest) -> None:
     for text, what in ((request.name, "name"), (request.flavor or "", "flavor")):
         if len(text) > _TEXT or not text.isprintable():
             raise InputError(f"{what} is too long or holds control characters")
+    if not NOTHING <= request.level <= HIGHEST_LEVEL:
+        raise InputError("the least level is a number from 0 to 9")

@@ -24,7 +24,12 @@ def delta(around: Surroundings, request: DeltaRequest) -> LeaseDelta:
         # The clock is read after the rows: an answer may promise too little, never too much.
         now = around.now()
         told = [
-            HostTrust(s.host, standing.seconds_left(s, now), standing.failed_checks(s))
+            HostTrust(
+                s.host,
+                standing.seconds_left(s, now),
+                standing.failed_checks(s),
+                standing.level(s, now),
+            )
             for s in changed
         ]
         return LeaseDelta(last, full, told)

@@ -27,13 +27,15 @@ _LONGEST_REASON = 255
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A host's record and how it stands; ``word`` is trusted, held, untrusted or unknown."""
+    """A host's record and how it stands; ``word`` is trusted, held, untrusted or unknown,
+    ``level`` that of its lease, 0 without one."""
 
     record: Host
     word: str
     seconds: float
     since: datetime | None
     failed: list[CheckResult]
+    level: int = 0
 
 
 def standings(database: Database, now: datetime) -> list[Standing]:
@@ -126,4 +128,5 @@ def _standing(record: Host, state: HostState | None, now: datetime) -> Standing:
     if state is None:
         return Standing(record, word, 0.0, None, [])
     seconds, failed = standing.seconds_left(state, now), standing.failed_checks(state)
-    return Standing(record, word, seconds, state.since, failed)
+    level = standing.level(state, now)
+    return Standing(record, word, seconds, state.since, failed, level)

@@ -15,6 +15,7 @@ from e2etrust_core.appraisal.model import CheckResult
 from e2etrust_core.appraisal.reference import ClockSeen, ImaSeen
 from e2etrust_core.errors import InputError
 from e2etrust_core.messages import LeaseGrant
+from e2etrust_core.trust_names import LOWEST_LEVEL, NOTHING
 from e2etrust_verifier.db import events, hosts, leases
 from e2etrust_verifier.db.models import HostState, Lease
 
@@ -127,6 +128,14 @@ def seconds_left(state: HostState, now: datetime) -> float:
     return (state.lease_expires_at - now).total_seconds()
 
 
+def level(state: HostState, now: datetime) -> int:
+    """Return the level of the host's lease, 0 where there is none.
+
+    A lease from before there were levels has the lowest.
+    """
+    return max(state.level or 0, LOWEST_LEVEL) if has_lease(state, now) else NOTHING
+
+
 def failed_since(state: HostState, moment: datetime) -> bool:
     """Whether the host failed an appraisal after *moment*: older evidence says less."""
     failed = failed_checks(state)
@@ -145,8 +154,13 @@ def see_clock(state: HostState, seen: ClockSeen | None, now: datetime) -> None:
         state.restart_count = seen.restart_count
 
 
-def grant(session: Session, state: HostState, seconds: float, now: datetime) -> LeaseGrant:
-    """Give the host a new lease in place of the one it has."""
+def grant(
+    session: Session, state: HostState, seconds: float, level: int, now: datetime
+) -> LeaseGrant:
+    """Give the host a new lease in place of the one it has.
+
+    :param level: that of the policy that the host satisfied.
+    """
     if not has_lease(state, now):
         state.since = now
         events.add(session, "host-trusted", "all checks passed", now=now, host=state.host)
@@ -159,10 +173,10 @@ def grant(session: Session, state: HostState, seconds: float, now: datetime) -> 
         expires_at=now + timedelta(seconds=seconds),
     )
     leases.add(session, lease)
-    state.lease_id, state.lease_expires_at = lease.id, lease.expires_at
+    state.lease_id, state.lease_expires_at, state.level = lease.id, lease.expires_at, level
     state.failed = _NONE_FAILED
     hosts.touch(session, state)
-    return LeaseGrant(lease.id, seconds)
+    return LeaseGrant(lease.id, seconds, level)
 
 
 def withdraw(
@@ -178,6 +192,7 @@ def withdraw(
     if state.lease_id is not None:
         leases.end(session, state.lease_id, why, now)
     state.lease_id = state.lease_expires_at = None
+    state.level = NOTHING
     state.held = state.held or hold
     state.failed = wire.to_json(checks).decode()
     state.since = now

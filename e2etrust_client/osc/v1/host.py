@@ -31,7 +31,7 @@ class ListHost(command.Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         asked = parsed_args.state, parsed_args.limit, parsed_args.marker
         hosts = client_of(self.app.client_manager).hosts(*asked)
-        columns = ("Host", "State", "Lease seconds", "Since", "Failed checks")
+        columns = ("Host", "State", "Level", "Lease seconds", "Since", "Failed checks")
         return columns, [_row(h) for h in hosts]
 
 
@@ -161,11 +161,12 @@ def _failure(code: str, where: str, reason: str) -> str:
 
 
 def _shown(host: HostState) -> Any:
-    columns = ("why", "host", "state", "lease_seconds", "since", "last_attested", "checks")
+    columns = ("why", "host", "state", "level", "lease_seconds", "since", "last_attested", "checks")
     return columns, (
         why(host),
         host.name,
         host.state,
+        host.level,
         round(host.lease_seconds, 1),
         host.since,
         host.last_attested,
@@ -175,4 +176,4 @@ def _shown(host: HostState) -> Any:
 
 def _row(host: HostState) -> tuple[Any, ...]:
     failed = ", ".join(c.check for c in host.checks if c.outcome != "pass")
-    return host.name, host.state, round(host.lease_seconds, 1), host.since, failed
+    return host.name, host.state, host.level, round(host.lease_seconds, 1), host.since, failed

@@ -27,4 +27,9 @@ class TestExtraSpecApi(ScheduledCloud):
         self.refused({"trust:trusted_host": "yes"})
 
     def test_unknown_key_of_our_namespace_is_answered_400(self) -> None:
-        self.refused({"trust:min_level": "3"})
+        self.refused({"trust:level": "3"})
+
+    def test_level_is_stored_and_one_that_is_none_is_answered_400(self) -> None:
+        flavor = self.flavor({"trust:min_level": "3"})
+        assert self.admin_api.get_extra_specs(flavor) == {"trust:min_level": "3"}
+        self.refused({"trust:min_level": "10"})

@@ -13,7 +13,7 @@ from e2etrust_core.evidence.model import RunningDomain
 from e2etrust_core.messages import RemoteRefusal
 from e2etrust_core.tpm.device import Tpm
 from e2etrust_core.tpm.pcr import extend_pcr
-from e2etrust_verifier.db import events, verdicts
+from e2etrust_verifier.db import events, hosts, verdicts
 from e2etrust_verifier.housekeeping import prune
 from e2etrust_verifier.trust import leases, operator
 from e2etrust_verifier.trust.surroundings import utc_now
@@ -307,3 +307,29 @@ def test_old_rows_are_pruned_and_the_newest_stay(laboratory, host):
     prune(kept)
     assert around.db.read(lambda s: verdicts.last(s, "host1").id) == last
     assert len(kinds(laboratory)) == len(set(kinds(laboratory)))
+
+
+def test_level_of_the_policy_is_the_leases_and_schedulers_hear_of_it(laboratory, host):
+    def levels():
+        told = host.attest().lease
+        return told.level if told else None, host.delta().hosts[0].level
+
+    assert levels() == (1, 1)
+    laboratory.policy(level=4)
+    assert levels() == (4, 4)
+    laboratory.policy(level=2)
+    assert levels() == (2, 2)
+    laboratory.later(61)
+    assert host.delta().hosts[0].level == 0
+    operator.revoke(laboratory.around.db, "host1", laboratory.around.now())
+    assert host.delta().hosts[0].level == 0
+
+
+def test_lease_of_the_release_before_has_the_lowest_level(laboratory, host):
+    host.attest()
+
+    def forget(session):
+        hosts.state(session, "host1").level = 0
+
+    laboratory.around.db.write(forget)
+    assert host.delta().hosts[0].level == 1

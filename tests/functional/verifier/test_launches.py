@@ -332,3 +332,38 @@ def test_thumbprint_is_that_of_rfc_7638(laboratory):
     text = json.dumps({k: key[k] for k in ("crv", "kty", "x", "y")}, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).digest()
     assert jwt.utils.base64url_encode(digest).decode() == key["kid"]
+
+
+def test_launch_that_demands_a_level_is_granted_where_the_policy_gives_it(
+    laboratory, host, instance
+):
+    laboratory.policy(level=3)
+    grant = host.launch(instance, level=3)
+    claims = jwt.decode(grant.record, options={"verify_signature": False})
+    record = wire.from_dict(LaunchRecord, claims)
+    assert (record.request.level, record.lease.level) == (3, 3)
+
+
+def test_launch_that_demands_a_higher_level_is_refused_and_gets_no_key(laboratory, host, instance):
+    laboratory.policy(level=2)
+    with refused("LEVEL_TOO_LOW") as caught:
+        host.launch(instance, level=3, key_id=GRANTED)
+    assert caught.value.remedy
+    assert rows(laboratory, instance) == []
+    (row,) = told(laboratory, instance)
+    assert (row.code, row.project) == ("LEVEL_TOO_LOW", "project1")
+    # The host itself stands as before.
+    assert host.delta().hosts[0].seconds > 0
+
+
+def test_level_that_was_altered_on_the_way_is_refused(host, instance):
+    ask = host.launch_ask(instance, level=1)
+    lied = replace(ask, request=replace(ask.request, level=0))
+    with refused("NONCE_MISMATCH"):
+        host.ask(messages.LaunchGrant, "launch", lied)
+
+
+@pytest.mark.parametrize("level", [-1, 10])
+def test_level_out_of_the_scale_is_refused_unread(host, instance, level):
+    with refused("INPUT_MALFORMED"):
+        host.launch(instance, level=level)

@@ -66,6 +66,15 @@ def test_domain_with_unreadable_metadata_counts_as_demanding(
     assert domain.demands_trust
 
 
+def test_every_domain_demands_trust_where_the_host_says_so(
+    directory: Path, qemu: QemuProcess
+) -> None:
+    text = qemu.status.read_text()
+    qemu.status.write_text(text.replace("trust:trusted_host", "hw:other"))
+    assert [d.demands_trust for d in running_domains(directory)] == [False]
+    assert [d.demands_trust for d in running_domains(directory, True)] == [True]
+
+
 @pytest.mark.parametrize("text", ["", "<domstatus/>", "<domstatus pid='x'><domain/></domstatus>"])
 def test_unreadable_status_is_an_error_and_never_an_absent_domain(
     directory: Path, text: str

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from e2etrust_client.model import HostState
-from e2etrust_client.osc.v1.host import why
+from e2etrust_client.osc.v1.host import _shown, why
 from e2etrust_core.appraisal.model import CheckResult
 
 _PASS = CheckResult("clock", "pass", "the clock went on")
@@ -24,3 +24,8 @@ def test_failed_check_comes_first_with_what_to_do():
 )
 def test_state_without_a_failed_check_is_explained(state, word):
     assert word in why(HostState("h", state, checks=[_PASS]))
+
+
+def test_level_of_the_lease_is_shown():
+    columns, values = _shown(HostState("h", "trusted", level=3))
+    assert dict(zip(columns, values, strict=True))["level"] == 3

@@ -5,7 +5,14 @@ from __future__ import annotations
 
 import pytest
 
-from e2etrust_core.launch_domain import DomainError, domain_demand, parse_domain, parse_status
+from e2etrust_core.launch_domain import (
+    DomainError,
+    domain_demand,
+    parse_domain,
+    parse_status,
+    read_domain,
+)
+from e2etrust_nova.demand import demand_of
 from tests.unit.nova.hook.real_domain import DIRECTORY, INSTANCE, TRUST_SPEC, domain_xml, plain_xml
 
 PROPERTY = '<nova:property name="hw_firmware_type">uefi</nova:property>'
@@ -61,6 +68,63 @@ def test_longer_trait_name_is_another_trait() -> None:
     new = "<nova:property name=\"traits_required\">['CUSTOM_E2ETRUST_TRUSTED_NOT']</nova:property>"
     edited = domain_xml("prepare-begin", (PROPERTY, new), (TRUST_SPEC, ""))
     assert not domain_demand(edited).demand
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "level"),
+    [
+        ("trust:trusted_host", "trusted", 1),
+        ("trust:trusted_host", "yes", 10),
+        ("trust:min_level", "4", 4),
+        ("trust:min_level", "ten", 10),
+        ("trait1:CUSTOM_E2ETRUST_LEVEL_3", "required", 3),
+        ("trait:CUSTOM_E2ETRUST_LEVEL_3", "forbidden", 0),
+    ],
+)
+def test_level_that_the_flavor_demands(key: str, value: str, level: int) -> None:
+    new = f'<nova:extraSpec name="{key}">{value}</nova:extraSpec>'
+    demand = domain_demand(domain_xml("prepare-begin", (TRUST_SPEC, new))).demand
+    assert (demand.level, bool(demand)) == (level, level > 0)
+
+
+def test_levels_of_flavor_and_image_the_higher_counts() -> None:
+    traits = "['HW_CPU_X86_AVX2', 'CUSTOM_E2ETRUST_LEVEL_2', 'CUSTOM_E2ETRUST_LEVEL_5']"
+    new = f'<nova:property name="traits_required">{traits}</nova:property>'
+    assert domain_demand(domain_xml("prepare-begin", (PROPERTY, new))).demand.level == 5
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["trusted", "untrusted", "3", "0", "10", " 2", "required"],
+)
+@pytest.mark.parametrize(
+    "key",
+    [
+        "trust:trusted_host",
+        "trust:min_level",
+        "trait:CUSTOM_E2ETRUST_TRUSTED",
+        "trait_A:CUSTOM_E2ETRUST_LEVEL_7",
+        "hw:cpu_policy",
+    ],
+)
+def test_gate_demands_at_least_what_the_filter_did(key: str, value: str) -> None:
+    new = f'<nova:extraSpec name="{key}">{value}</nova:extraSpec>'
+    gate = domain_demand(domain_xml("prepare-begin", (TRUST_SPEC, new))).demand.level
+    assert gate == demand_of({key: value})
+
+
+def test_host_may_demand_trust_for_every_server() -> None:
+    plain = read_domain(parse_domain(plain_xml()), every_server=True)
+    assert plain.demand.reasons == ("host [agent] demand=always",)
+    assert plain.demand.level == 1
+    trusted = read_domain(parse_domain(domain_xml()), every_server=True)
+    assert len(trusted.demand.reasons) == 2
+
+
+def test_host_that_demands_for_every_server_means_those_without_nova_too() -> None:
+    text = domain_xml().decode()
+    cut = text[: text.index("<metadata>")] + text[text.index("</metadata>") + 11 :]
+    assert read_domain(parse_domain(cut.encode()), every_server=True).demand
 
 
 def test_domain_without_novas_metadata_demands_nothing() -> None:

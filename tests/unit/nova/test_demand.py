@@ -1,36 +1,95 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What flavor and image ask."""
+"""What flavor, image and aggregates ask."""
 
 from __future__ import annotations
 
 import pytest
+from nova import objects
+from nova.scheduler import host_manager
 
-from e2etrust_nova.demand import Demand, demand_of
+from e2etrust_core.trust_names import NOTHING, UNREADABLE
+from e2etrust_nova.demand import demand_of, demands_of_aggregates
+
+TRUSTED_TRAIT = "CUSTOM_E2ETRUST_TRUSTED"
 
 
 def test_flavor_without_our_extra_spec_asks_nothing():
-    assert demand_of({"hw:cpu_policy": "shared"}) is Demand.NOTHING
+    assert demand_of({"hw:cpu_policy": "shared"}) == NOTHING
 
 
 def test_flavor_with_the_extra_spec_asks_for_trust():
-    assert demand_of({"trust:trusted_host": "trusted"}) is Demand.TRUSTED
+    assert demand_of({"trust:trusted_host": "trusted"}) == 1
 
 
 @pytest.mark.parametrize("value", ["untrusted", "Trusted", "true", "", " trusted"])
 def test_other_values_are_never_read_as_asking_nothing(value):
-    assert demand_of({"trust:trusted_host": value}) is Demand.UNREADABLE
+    assert demand_of({"trust:trusted_host": value}) == UNREADABLE
+
+
+@pytest.mark.parametrize("level", range(1, 10))
+def test_least_level_asks_for_trust_by_itself(level):
+    assert demand_of({"trust:min_level": str(level)}) == level
+
+
+@pytest.mark.parametrize("value", ["0", "10", "-1", "", "two", "2.0", "1e1", "99999999999999999"])
+def test_level_that_is_none_is_never_read_as_asking_nothing(value):
+    assert demand_of({"trust:min_level": value}) == UNREADABLE
+
+
+def test_highest_of_what_is_asked_counts():
+    specs = {"trust:trusted_host": "trusted", "trust:min_level": "3"}
+    assert demand_of(specs) == 3
+    assert demand_of(specs, ["CUSTOM_E2ETRUST_LEVEL_5", TRUSTED_TRAIT]) == 5
 
 
 def test_unreadable_value_outweighs_a_trait():
-    specs = {"trust:trusted_host": "x", "trait:CUSTOM_E2ETRUST_TRUSTED": "required"}
-    assert demand_of(specs) is Demand.UNREADABLE
+    specs = {"trust:trusted_host": "x", f"trait:{TRUSTED_TRAIT}": "required"}
+    assert demand_of(specs) == UNREADABLE
 
 
-def test_required_trait_in_flavor_or_image_asks_for_trust():
-    assert demand_of({"trait:CUSTOM_E2ETRUST_TRUSTED": "required"}) is Demand.TRUSTED
-    assert demand_of({}, ["CUSTOM_E2ETRUST_TRUSTED"]) is Demand.TRUSTED
+@pytest.mark.parametrize("group", ["trait", "trait1", "trait_MINE"])
+def test_required_trait_in_the_flavor_asks_for_trust(group):
+    assert demand_of({f"{group}:{TRUSTED_TRAIT}": "required"}) == 1
+    assert demand_of({f"{group}:CUSTOM_E2ETRUST_LEVEL_4": "required"}) == 4
+
+
+def test_required_trait_in_the_image_asks_for_trust():
+    assert demand_of({}, [TRUSTED_TRAIT]) == 1
+    assert demand_of({}, ["CUSTOM_E2ETRUST_LEVEL_9"]) == 9
 
 
 def test_other_traits_ask_nothing():
-    assert demand_of({"trait:CUSTOM_E2ETRUST_TRUSTED": "forbidden"}) is Demand.NOTHING
-    assert demand_of({}, ["HW_CPU_X86_AVX2"]) is Demand.NOTHING
+    assert demand_of({f"trait:{TRUSTED_TRAIT}": "forbidden"}) == NOTHING
+    assert demand_of({f"resources:{TRUSTED_TRAIT}": "required"}) == NOTHING
+    assert demand_of({}, ["HW_CPU_X86_AVX2", "CUSTOM_E2ETRUST_LEVEL_10"]) == NOTHING
+
+
+def aggregate(**metadata: str) -> objects.Aggregate:
+    return objects.Aggregate(metadata={key.replace("__", ":"): v for key, v in metadata.items()})
+
+
+def hosts_in(*aggregates: objects.Aggregate) -> list[host_manager.HostState]:
+    state = host_manager.HostState("host1", "host1", "cell")
+    state.aggregates = list(aggregates)
+    return [state]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "level"),
+    [
+        ({"trust__trusted_host": "trusted"}, 1),
+        ({"trust__min_level": "3"}, 3),
+        ({"trust__trusted_host": "trusted", "trust__min_level": "2"}, 2),
+        ({"trust__trusted_host": "yes"}, UNREADABLE),
+        ({"trust__min_level": "3,4"}, UNREADABLE),
+    ],
+)
+def test_aggregate_asks_of_its_hosts(metadata, level):
+    asking = aggregate(**metadata)
+    plain = aggregate(availability_zone="nova")
+    assert demands_of_aggregates(hosts_in(plain, asking)) == {id(asking): level}
+
+
+def test_trait_of_an_aggregate_is_novas_own_and_asks_nothing_here():
+    isolated = aggregate(trait__CUSTOM_E2ETRUST_TRUSTED="required")
+    assert demands_of_aggregates(hosts_in(isolated)) == {}

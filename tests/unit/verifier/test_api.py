@@ -70,9 +70,10 @@ def _fill(session) -> None:
             failed="[]",
             lease_id="l",
             lease_expires_at=NOW + timedelta(hours=1),
+            level=3,
         )
     )
-    session.add(HostState(host="host2", generation=2, held=True, since=NOW, failed="[]"))
+    session.add(HostState(host="host2", generation=2, held=True, since=NOW, failed="[]", level=5))
     session.add(_launch("old", VM, "alice", "ended"))
     session.add(_launch("new", VM, "alice", "started"))
     session.add(_launch("orphan", OTHER, None, "started"))
@@ -217,6 +218,7 @@ def test_hosts_say_how_they_stand(api):
     assert (found["host1"]["state"], found["host2"]["state"]) == ("trusted", "held")
     assert found["host1"]["lease_seconds"] > 3000
     assert found["host2"]["lease_seconds"] == 0
+    assert (found["host1"]["level"], found["host2"]["level"]) == (3, 0)
 
 
 def test_unknown_host_is_not_found(api):

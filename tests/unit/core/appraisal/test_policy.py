@@ -30,6 +30,11 @@ def test_selection_is_what_policy_and_event_log_need():
     assert selection_of(parse_policy(GOOD)) == {"sha256": [0, 4, 7]}
 
 
+def test_level_is_the_lowest_unless_said_otherwise():
+    assert parse_policy(GOOD).level == 1
+    assert parse_policy(GOOD + "level: 3\n").level == 3
+
+
 def test_recovery_is_by_an_operator_unless_said_otherwise():
     assert parse_policy(GOOD.replace("recovery: automatic", "")).recovery == "operator"
 

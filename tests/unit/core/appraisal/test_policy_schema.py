@@ -55,6 +55,8 @@ def by_parser(text: str) -> bool:
 
 GOOD = [
     HEAD,
+    HEAD + "level: 1\n",
+    HEAD + "level: 9\n",
     HEAD + "event_log_pcrs: [0, 7]\nlease_seconds: 5\nrecovery: automatic\n",
     HEAD + "ima: {allow: [a.sha256], exclude: ['/tmp/*'], violations: report}\n",
     HEAD + "ima:\n  bank: sha256\n  allow: [a]\n" + SELINUX,
@@ -78,6 +80,10 @@ BAD = [
     HEAD.replace("sha256", "md5"),
     HEAD.replace(VALUE, "00"),
     HEAD + "lease_seconds: 0\n",
+    HEAD + "level: 0\n",
+    HEAD + "level: 10\n",
+    HEAD + "level: '2'\n",
+    HEAD + "level: true\n",
     HEAD + "recovery: maybe\n",
     HEAD + "observe: {sha256: [24]}\n",
     HEAD + "ima: {}\n",

@@ -25,7 +25,7 @@ from e2etrust_nova.errors import DiskServerError, VtpmError
 from e2etrust_nova.hook import gate, steps
 from e2etrust_nova.hook.launch_state import LaunchStates
 from e2etrust_nova.vtpm.process import VtpmProcess
-from tests.unit.nova.hook.real_domain import INSTANCE, domain_xml, plain_xml
+from tests.unit.nova.hook.real_domain import INSTANCE, TRUST_SPEC, domain_xml, plain_xml
 
 NONCE = b"n" * 32
 
@@ -82,6 +82,8 @@ class Host:
         monkeypatch.setattr(gate, "Gate", lambda: real(self.agent, self.states, self.reports))
         monkeypatch.setattr(steps, "LAUNCH_DIR", str(tmp_path / "launches"))
         monkeypatch.setattr(steps, "DISK_DIR", str(tmp_path / "disks"))
+        self.every_server = tmp_path / "every-server"
+        monkeypatch.setattr(steps, "EVERY_SERVER_FILE", str(self.every_server))
         monkeypatch.setattr(disk, "find_sealed_base", lambda path: self.sealed)
         monkeypatch.setattr(gate, "attach", self._attach)
         monkeypatch.setattr(gate, "detach", lambda instance: self.disk_calls.append("detach"))
@@ -137,6 +139,49 @@ def test_trusted_server_is_measured_granted_and_kept(host: Host) -> None:
     state = host.states.load(INSTANCE)
     assert state is not None
     assert state.launch == "launch-1"
+
+
+def test_level_that_is_demanded_goes_with_the_request(host: Host) -> None:
+    new = '<nova:extraSpec name="trust:min_level">3</nova:extraSpec>'
+    edits = ("/usr/share/OVMF/OVMF_CODE_4M.fd", str(host.firmware)), (TRUST_SPEC, new)
+    host.run("prepare", domain_xml("prepare-begin", *edits))
+    assert host.agent.told[1][1].request.level == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("trust:min_level", "12"), ("trust:min_level", "x"), ("trust:trusted_host", "yes")],
+)
+def test_demand_that_nobody_can_read_is_refused_and_reported(
+    host: Host, key: str, value: str
+) -> None:
+    new = f'<nova:extraSpec name="{key}">{value}</nova:extraSpec>'
+    text = domain_xml("prepare-begin", (TRUST_SPEC, new))
+    assert refused(host, "prepare", text) == "DEMAND_UNREADABLE"
+    assert host.agent.names() == ["refused"]
+
+
+def test_plain_server_is_gated_where_the_host_demands_trust_for_every_server(host: Host) -> None:
+    host.every_server.touch()
+    edit = ("/usr/share/OVMF/OVMF_CODE_4M.fd", str(host.firmware))
+    host.run("prepare", domain_xml("prepare-begin", edit, (TRUST_SPEC, "")))
+    assert host.agent.names() == ["launch_begin", "launch_finish"]
+    assert host.agent.told[1][1].request.level == 1
+
+
+def test_agent_that_is_down_lets_no_server_start_where_all_demand_trust(host: Host) -> None:
+    host.every_server.touch()
+    host.agent.refusal, host.agent.refusal_at = AgentDownError("down"), "all"
+    assert refused(host, "prepare", plain_xml()) == "AGENT_DOWN"
+
+
+def test_where_it_cannot_be_told_whether_all_demand_trust_they_do(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.every_server.touch()
+    monkeypatch.setattr(steps, "EVERY_SERVER_FILE", f"{host.every_server}/below-a-file")
+    host.agent.refusal, host.agent.refusal_at = AgentDownError("down"), "all"
+    assert refused(host, "prepare", plain_xml()) == "AGENT_DOWN"
 
 
 def test_sealed_image_adds_to_the_demand_of_a_plain_flavor(host: Host) -> None:

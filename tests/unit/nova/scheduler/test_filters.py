@@ -160,3 +160,71 @@ def test_forked_worker_makes_a_view_of_its_own(verifier):
     with os.fdopen(read, "rb") as answer:
         assert answer.read() == b"ok"
     os.waitpid(child, 0)
+
+
+def in_aggregate(states: list[host_manager.HostState], **metadata: str) -> None:
+    """Put *states* into one more aggregate."""
+    one = objects.Aggregate(metadata={key.replace("__", ":"): v for key, v in metadata.items()})
+    for state in states:
+        state.aggregates = [*state.aggregates, one]
+
+
+def test_least_level_passes_hosts_that_have_it(verifier, caplog):
+    verifier.hosts = [HostTrust("a", 60.0, level=3), HostTrust("b", 60.0, level=2)]
+    verifier.hosts += [HostTrust("c", 60.0), HostTrust("d", 0.0, [PCR_7], level=9)]
+    caplog.set_level(logging.INFO)
+    asked = spec({"trust:min_level": "3"})
+    assert names(TrustedHostFilter().filter_all(hosts("a", "b", "c", "d"), asked)) == ["a"]
+    assert caplog.text.count("LEVEL_TOO_LOW") == 2
+    assert "Host d refused" in caplog.text
+
+
+def test_unreadable_level_refuses_every_host_and_asks_nobody(verifier, caplog):
+    verifier.hosts = [HostTrust("a", 60.0, level=9)]
+    caplog.set_level(logging.INFO)
+    asked = spec({"trust:min_level": "high", "trust:trusted_host": "trusted"})
+    assert list(TrustedHostFilter().filter_all(hosts("a"), asked)) == []
+    assert "DEMAND_UNREADABLE" in caplog.text
+    assert verifier.asked == 0
+
+
+def test_image_may_ask_for_a_level(verifier):
+    verifier.hosts = [HostTrust("a", 60.0, level=2), HostTrust("b", 60.0, level=1)]
+    image = objects.ImageMeta.from_dict(
+        {"properties": {"trait:CUSTOM_E2ETRUST_LEVEL_2": "required"}}
+    )
+    assert names(TrustedHostFilter().filter_all(hosts("a", "b"), spec(image=image))) == ["a"]
+
+
+def test_aggregate_that_asks_takes_no_server_on_hosts_without_a_lease(verifier):
+    verifier.hosts = [HostTrust("leased", 60.0)]
+    states = hosts("plain", "leased", "unleased")
+    in_aggregate(states, availability_zone="nova")
+    in_aggregate(states[1:], trust__trusted_host="trusted")
+    assert names(TrustedHostFilter().filter_all(states, spec())) == ["plain", "leased"]
+    assert verifier.asked == 1
+
+
+def test_aggregates_and_flavor_both_count(verifier):
+    verifier.hosts = [HostTrust("one", 60.0), HostTrust("two", 60.0, level=2)]
+    states = hosts("one", "two")
+    in_aggregate(states, trust__min_level="2")
+    assert names(TrustedHostFilter().filter_all(states, spec(TRUSTED))) == ["two"]
+    assert names(TrustedHostFilter().filter_all(states, spec({"trust:min_level": "3"}))) == []
+
+
+def test_aggregate_with_an_unreadable_demand_gets_no_server(verifier, caplog):
+    verifier.hosts = [HostTrust("host1", 60.0, level=9), HostTrust("host2", 60.0, level=9)]
+    caplog.set_level(logging.INFO)
+    states = hosts("host1", "host2")
+    in_aggregate(states[:1], trust__trusted_host="yes")
+    assert names(TrustedHostFilter().filter_all(states, spec())) == ["host2"]
+    assert "Host host1 refused" in caplog.text
+    assert "DEMAND_UNREADABLE" in caplog.text
+
+
+def test_aggregates_that_ask_nothing_change_nothing(verifier):
+    states = hosts("host1", "host2")
+    in_aggregate(states, availability_zone="nova", trait__CUSTOM_E2ETRUST_TRUSTED="required")
+    assert TrustedHostFilter().filter_all(states, spec()) is states
+    assert verifier.asked == 0

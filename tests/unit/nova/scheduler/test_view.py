@@ -260,3 +260,47 @@ def test_requests_that_wait_share_one_further_question():
     for thread in threads:
         thread.join(10)
     assert asked == [0, 1]
+
+
+def test_lease_counts_for_its_level_and_those_below(view, verifier):
+    verifier.answers = [LeaseDelta(3, True, [HostTrust("host1", 60.0, level=3)])]
+    view.refresh()
+    known = [level for level in range(1, 11) if "host1" in view.deadlines(level)]
+    assert known == [1, 2, 3]
+    assert view.why_not("host1", 4).code == "LEVEL_TOO_LOW"
+
+
+def test_lease_without_a_level_has_the_lowest(view, verifier):
+    verifier.answers = [LeaseDelta(3, True, [HostTrust("host1", 60.0)])]
+    view.refresh()
+    assert leased(view, "host1")
+    assert view.deadlines(2) == {}
+
+
+def test_level_of_a_host_goes_down_with_its_next_lease(view, verifier, clock):
+    verifier.answers = [
+        LeaseDelta(3, True, [HostTrust("host1", 60.0, level=3)]),
+        LeaseDelta(4, False, [HostTrust("host1", 60.0, level=2)]),
+        LeaseDelta(5, False, [HostTrust("host1", 0.0, [PCR_7])]),
+    ]
+    found = []
+    for _ in range(3):
+        view.refresh()
+        clock.now += 1
+        ends = [view.deadlines(level).get("host1", NEVER) for level in (1, 2, 3)]
+        found.append([end > view.now() for end in ends])
+    assert found == [[True] * 3, [True, True, False], [False] * 3]
+
+
+def test_host_without_a_lease_is_told_so_whatever_level_is_asked(view, verifier):
+    verifier.answers = [LeaseDelta(3, True, [HostTrust("host1", 0.0, [PCR_7])])]
+    view.refresh()
+    assert view.why_not("host1", 5).code == "PCR_MISMATCH"
+    assert view.why_not("host2", 5).code == "HOST_UNKNOWN"
+
+
+@pytest.mark.parametrize("level", [10, 11, 1_000_000])
+def test_level_that_nobody_knows_no_host_has(view, verifier, level):
+    verifier.answers = [LeaseDelta(3, True, [HostTrust("host1", 60.0, level=12)])]
+    view.refresh()
+    assert view.deadlines(level) == {}
