@@ -33,18 +33,20 @@ class Verifier:
 
     def __init__(self) -> None:
         self.leased: set[str] = set()
+        self.levels: dict[str, int] = {}
         self.asked = 0
 
     def lease_delta(self, _context: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
         wire.from_dict(DeltaRequest, request)
         self.asked += 1
-        hosts = [HostTrust(host, 60.0) for host in sorted(self.leased)]
+        hosts = [HostTrust(h, 60.0, level=self.levels.get(h, 1)) for h in sorted(self.leased)]
         return reply_ok(LeaseDelta(self.asked, True, hosts))
 
 
 class ScheduledCloud(integrated_helpers.ProviderUsageBaseTestCase):
-    """Two fake computes; Nova's weigher fixture prefers host2."""
+    """Fake computes; Nova's weigher fixture prefers the last."""
 
+    hosts = ("host1", "host2")
     compute_driver = "fake.MediumFakeDriver"
     microversion = "2.93"
     CAST_AS_CALL = False
@@ -56,11 +58,12 @@ class ScheduledCloud(integrated_helpers.ProviderUsageBaseTestCase):
             group="filter_scheduler",
         )
         self.flags(api_paste_config=str(Path(sys.prefix) / "etc/nova/api-paste.ini"), group="wsgi")
-        self.useFixture(nova_fixtures.HostNameWeigherFixture(weights={"host1": 1, "host2": 2}))
+        weights = {host: number for number, host in enumerate(self.hosts, 1)}
+        self.useFixture(nova_fixtures.HostNameWeigherFixture(weights=weights))
         super().setUp()
         self.verifier = Verifier()
         self.start_verifier()
-        for host in ("host1", "host2"):
+        for host in self.hosts:
             self._start_compute(host)
 
     def start_verifier(self) -> None:
@@ -80,9 +83,10 @@ class ScheduledCloud(integrated_helpers.ProviderUsageBaseTestCase):
     def trusted_flavor(self) -> str:
         return self.flavor({"trust:trusted_host": "trusted"})
 
-    def create(self, flavor: str, state: str = "ACTIVE") -> dict[str, Any]:
+    def create(self, flavor: str, state: str = "ACTIVE", **where: str) -> dict[str, Any]:
+        """Create a server; *where* is ``az`` (``az:host`` forces the host) or ``host``."""
         return self._create_server(
-            image_uuid=IMAGE, flavor_id=flavor, networks="none", expected_state=state
+            image_uuid=IMAGE, flavor_id=flavor, networks="none", expected_state=state, **where
         )
 
     def claimed(self, server: dict[str, Any]) -> dict[str, Any]:

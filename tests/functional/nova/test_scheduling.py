@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What becomes of servers when Nova's real scheduler runs our filter."""
+"""What becomes of servers when Nova's real scheduler runs our filter: creates and rebuilds.
+
+Every operation is in :mod:`.test_operations`.
+"""
 
 from __future__ import annotations
 
@@ -63,11 +66,3 @@ class TestScheduling(ScheduledCloud):
         server = self.api.post_server({"server": asked, **hint})
         server = self._wait_for_state_change(server, "ERROR")
         assert "No valid host" in server["fault"]["message"]
-
-    def test_cold_migration_goes_to_leased_hosts_only(self) -> None:
-        self.verifier.leased = {"host1", "host2"}
-        server = self.create(self.trusted_flavor())
-        self.verifier.leased = {"host2"}
-        self.api.post_server_action(server["id"], {"migrate": None})
-        self._wait_for_migration_status(server, ["error"])
-        assert self.host_of(self.api.get_server(server["id"])) == "host2"

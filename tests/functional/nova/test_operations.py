@@ -1,0 +1,431 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every operation of Nova's that gives a server a host: what the filter did, and where it went.
+
+One cloud of three computes for all: Nova's weigher fixture prefers host3, then host2.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from nova import utils
+from nova.tests.functional.api import client as api_client
+from nova.virt import fake
+
+from tests.functional.nova.scheduled_cloud import IMAGE, OTHER_IMAGE, ScheduledCloud
+
+Server = dict[str, Any]
+NOBODY: set[str] = set()
+EVERYBODY = {"host1", "host2", "host3"}
+TRAIT = "CUSTOM_E2ETRUST_TRUSTED"
+
+
+class Cloud(ScheduledCloud):
+    """Operations as a user orders them, and what became of the server."""
+
+    hosts = ("host1", "host2", "host3")
+
+    def setUp(self) -> None:
+        self.flags(instances=-1, cores=-1, ram=-1, group="quota")
+        super().setUp()
+
+    def _wait_for_server_parameter(
+        self, server: Server, expected_params: dict[str, Any], *_args: Any, **_kwargs: Any
+    ) -> Server:
+        """Nova's own looks every half a second, which is most of the time, and gives up at 5 s."""
+        deadline = time.monotonic() + 30
+        while True:
+            now = self.api.get_server(server["id"])
+            reached = all(now[key] == value for key, value in expected_params.items())
+            # The state comes before the fault.
+            if reached and (expected_params.get("status") != "ERROR" or "fault" in now):
+                return now
+            assert time.monotonic() < deadline, (expected_params, now["status"], now.get("fault"))
+            time.sleep(0.05)
+
+    def act(self, server: Server, action: str, body: Any = None) -> None:
+        self.api.post_server_action(server["id"], {action: body})
+
+    def multi_create(self, body: dict[str, Any]) -> list[Server]:
+        """Ask for several servers in one request."""
+        before = {one["id"] for one in self.api.get_servers(detail=False)}
+        self.api.post_server({"server": body})
+        made = [one for one in self.api.get_servers(detail=False) if one["id"] not in before]
+        assert len(made) == body["min_count"]
+        return made
+
+    def seen(self, server: Server) -> tuple[str, str | None]:
+        """State and host of the server now."""
+        now = self.api.get_server(server["id"])
+        return now["status"], self.host_of(now)
+
+    def asked_during(self, work: Callable[[], Any]) -> int:
+        """How often the verifier was asked while *work* was done."""
+        before = self.verifier.asked
+        work()
+        return self.verifier.asked - before
+
+    def on(self, host: str, flavor: str | None = None) -> Server:
+        """A server on *host*, which alone is leased; from then on nobody is."""
+        self.verifier.leased = {host}
+        server = self.create(flavor or self.trusted_flavor())
+        assert self.host_of(server) == host
+        self.verifier.leased = set()
+        return server
+
+    def down(self, host: str, is_down: bool = True) -> None:
+        (service,) = self.api.get_services(host=host, binary="nova-compute")
+        self.api.put_service_force_down(service["id"], is_down)
+
+    def refused_move(self, server: Server, action: str) -> None:
+        self._assert_resize_migrate_action_fail(server, action, "NoValidHost")
+        self._wait_for_server_parameter(server, {"OS-EXT-STS:task_state": None})
+
+
+@pytest.fixture(scope="module")
+def one_cloud() -> Iterator[Cloud]:
+    # A test case without a test: what Nova needs is made and unmade once.
+    made = Cloud("seen")
+    made.setUp()
+    # Nova's fixture formats every debug message: a third of the time.
+    logging.getLogger().setLevel(logging.WARNING)
+    yield made
+    assert made.doCleanups()
+
+
+@pytest.fixture
+def cloud(one_cloud: Cloud) -> Cloud:
+    """The cloud with nobody leased; servers of tests before stay, there is room for 40 a host."""
+    one_cloud.verifier.leased, one_cloud.verifier.levels = set(), {}
+    return one_cloud
+
+
+# --- create ----------------------------------------------------------------------------------
+
+
+def test_each_server_of_a_multi_create_lands_on_a_leased_host(cloud: Cloud) -> None:
+    cloud.verifier.leased = {"host1", "host2"}
+    body = cloud._build_server(image_uuid=IMAGE, flavor_id=cloud.trusted_flavor(), networks="none")
+    body |= {"min_count": 4, "max_count": 4}
+    before = cloud.verifier.asked
+    made = cloud.multi_create(body)
+    hosts = [cloud.host_of(cloud._wait_for_state_change(one, "ACTIVE")) for one in made]
+    assert (len(hosts), set(hosts) <= {"host1", "host2"}) == (4, True)
+    assert cloud.verifier.asked - before == 1
+
+
+def test_multi_create_without_a_leased_host_makes_none(cloud: Cloud) -> None:
+    body = cloud._build_server(image_uuid=IMAGE, flavor_id=cloud.trusted_flavor(), networks="none")
+    for one in cloud.multi_create(body | {"min_count": 2, "max_count": 2}):
+        failed = cloud._wait_for_state_change(one, "ERROR")
+        assert "No valid host" in failed["fault"]["message"]
+        assert cloud.host_of(failed) is None
+
+
+def test_create_on_a_named_host_is_filtered(cloud: Cloud) -> None:
+    cloud.verifier.leased = {"host1"}
+    flavor = cloud.trusted_flavor()
+    assert cloud.host_of(cloud.create(flavor, host="host1")) == "host1"
+    refused = cloud.create(flavor, state="ERROR", host="host2")
+    assert (cloud.host_of(refused), cloud.verifier.asked > 0) == (None, True)
+
+
+def test_create_forced_with_az_and_host_never_asks(cloud: Cloud) -> None:
+    made: list[Server] = []
+    flavor = cloud.trusted_flavor()
+    asked = cloud.asked_during(lambda: made.append(cloud.create(flavor, az="nova:host2")))
+    assert (asked, cloud.host_of(made[0])) == (0, "host2")
+
+
+def test_retry_goes_to_a_host_that_passed_then_without_asking_again(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.verifier.leased = {"host1", "host2"}
+    spawn = fake.FakeDriver.spawn
+
+    def fails_on_host2(driver: Any, context: Any, instance: Any, *args: Any, **kw: Any) -> Any:
+        if instance.host == "host2":
+            cloud.verifier.leased = set()
+            raise RuntimeError("no")
+        return spawn(driver, context, instance, *args, **kw)
+
+    monkeypatch.setattr(fake.FakeDriver, "spawn", fails_on_host2)
+    made: list[Server] = []
+    flavor = cloud.trusted_flavor()
+    asked = cloud.asked_during(lambda: made.append(cloud.create(flavor)))
+    assert (asked, cloud.host_of(made[0])) == (1, "host1")
+
+
+def test_level_is_demanded_of_the_host(cloud: Cloud) -> None:
+    cloud.verifier.leased, cloud.verifier.levels = EVERYBODY, {"host1": 2, "host2": 1}
+    assert cloud.host_of(cloud.create(cloud.flavor({"trust:min_level": "2"}))) == "host1"
+    refused = cloud.create(cloud.flavor({"trust:min_level": "3"}), state="ERROR")
+    assert "No valid host" in refused["fault"]["message"]
+
+
+def test_aggregate_demands_trust_whatever_the_flavor(cloud: Cloud) -> None:
+    number = cloud._create_aggregate("trusted-only")
+    for host in ("host2", "host3"):
+        cloud.api.add_host_to_aggregate(number, host)
+    cloud.api.post_aggregate_action(
+        number, {"set_metadata": {"metadata": {"trust:trusted_host": "trusted"}}}
+    )
+    try:
+        flavor = cloud.flavor()
+        assert cloud.host_of(cloud.create(flavor)) == "host1"
+        cloud.verifier.leased = {"host2"}
+        assert cloud.host_of(cloud.create(flavor)) == "host2"
+        # A forced host is nobody's question: there the gate has to say no.
+        cloud.verifier.leased = set()
+        assert cloud.host_of(cloud.create(flavor, az="nova:host3")) == "host3"
+    finally:
+        for host in ("host2", "host3"):
+            cloud.api.api_post(f"/os-aggregates/{number}/action", {"remove_host": {"host": host}})
+        cloud.api.delete_aggregate(number)
+
+
+def test_trait_required_by_an_image_is_held_by_placement_and_by_the_filter(cloud: Cloud) -> None:
+    image = cloud._create_image({f"trait:{TRAIT}": "required", "trust:trusted_host": "trusted"})
+    cloud._create_trait(TRAIT)
+    # Of a trait that was left behind the filter knows better.
+    for host in ("host1", "host3"):
+        cloud._set_provider_traits(cloud._get_provider_uuid_by_name(host), [TRAIT])
+    cloud.verifier.leased = {"host1", "host2"}
+    try:
+        server = cloud._create_server(
+            image_uuid=image["id"], flavor_id=cloud.flavor(), networks="none"
+        )
+        assert cloud.host_of(server) == "host1"
+    finally:
+        for host in ("host1", "host3"):
+            cloud._set_provider_traits(cloud._get_provider_uuid_by_name(host), [])
+        cloud.glance.delete(None, image["id"])
+
+
+def test_other_image_properties_of_ours_never_reach_the_filter(cloud: Cloud) -> None:
+    image = cloud._create_image({"trust:trusted_host": "trusted", "e2etrust_sealed": "full"})
+    try:
+        made: list[Server] = []
+
+        def create() -> None:
+            made.append(
+                cloud._create_server(
+                    image_uuid=image["id"], flavor_id=cloud.flavor(), networks="none"
+                )
+            )
+
+        assert cloud.asked_during(create) == 0
+        assert cloud.host_of(made[0]) == "host3"
+    finally:
+        cloud.glance.delete(None, image["id"])
+
+
+# --- moves that ask --------------------------------------------------------------------------
+
+
+def test_cold_migration_goes_to_a_leased_host(cloud: Cloud) -> None:
+    server = cloud.on("host2")
+    cloud.verifier.leased = {"host1", "host2"}
+    cloud._migrate_server(server)
+    assert cloud.seen(server) == ("VERIFY_RESIZE", "host1")
+
+
+def test_refused_cold_migration_leaves_the_server_active_where_it_was(cloud: Cloud) -> None:
+    server = cloud.on("host2")
+    asked = cloud.asked_during(
+        lambda: (cloud.act(server, "migrate"), cloud.refused_move(server, "migrate"))
+    )
+    assert (asked, cloud.seen(server)) == (1, ("ACTIVE", "host2"))
+
+
+def test_cold_migration_to_a_named_host_is_filtered(cloud: Cloud) -> None:
+    server = cloud.on("host2")
+    cloud.verifier.leased = {"host1"}
+    cloud.act(server, "migrate", {"host": "host3"})
+    cloud.refused_move(server, "migrate")
+    assert cloud.seen(server) == ("ACTIVE", "host2")
+    cloud._migrate_server(server, host="host1")
+    assert cloud.seen(server) == ("VERIFY_RESIZE", "host1")
+
+
+def test_resize_is_asked_by_the_new_flavor(cloud: Cloud) -> None:
+    server = cloud.create(cloud.flavor())
+    assert cloud.host_of(server) == "host3"
+    trusted = cloud.trusted_flavor()
+    cloud.act(server, "resize", {"flavorRef": trusted})
+    cloud.refused_move(server, "resize")
+    assert cloud.seen(server) == ("ACTIVE", "host3")
+    cloud.verifier.leased = {"host1"}
+    cloud._resize_server(server, trusted)
+    assert cloud.seen(server) == ("VERIFY_RESIZE", "host1")
+
+
+def test_live_migration_goes_to_a_leased_host(cloud: Cloud) -> None:
+    server = cloud.on("host2")
+    cloud.verifier.leased = {"host1"}
+    cloud._live_migrate(server)
+    assert cloud.seen(server) == ("ACTIVE", "host1")
+
+
+@pytest.mark.parametrize("target", [None, "host3"])
+def test_refused_live_migration_leaves_the_server_active_where_it_was(
+    cloud: Cloud, target: str | None
+) -> None:
+    server = cloud.on("host2")
+    # Of a named host only that one is looked at.
+    cloud.verifier.leased = {"host1"} if target else set()
+    cloud.act(server, "os-migrateLive", {"host": target, "block_migration": "auto"})
+    cloud._wait_for_migration_status(server, ["error"])
+    assert cloud.seen(server) == ("ACTIVE", "host2")
+
+
+def test_forced_live_migration_never_asks(cloud: Cloud) -> None:
+    server = cloud.on("host2")
+    body = {"host": "host3", "block_migration": "auto", "force": True}
+
+    def migrate() -> None:
+        with utils.temporary_mutation(cloud.api, microversion="2.67"):
+            cloud.act(server, "os-migrateLive", body)
+        cloud._wait_for_migration_status(server, ["completed"])
+
+    assert cloud.asked_during(migrate) == 0
+    assert cloud.seen(server) == ("ACTIVE", "host3")
+
+
+@pytest.fixture
+def lost(cloud: Cloud) -> Iterator[Server]:
+    """A trusted server whose host2 is down."""
+    server = cloud.on("host2")
+    cloud.down("host2")
+    yield server
+    # Nova wants a restart before a host that was evacuated comes back.
+    cloud.computes["host2"] = cloud.restart_compute_service(cloud.computes["host2"])
+    cloud.down("host2", is_down=False)
+
+
+def test_evacuation_goes_to_a_leased_host(cloud: Cloud, lost: Server) -> None:
+    cloud.verifier.leased = {"host1"}
+    cloud._evacuate_server(lost, expected_state="ACTIVE", expected_host="host1")
+
+
+@pytest.mark.parametrize("target", [{}, {"host": "host3"}])
+def test_refused_evacuation_leaves_the_server_in_error(
+    cloud: Cloud, lost: Server, target: dict[str, str]
+) -> None:
+    cloud.verifier.leased = {"host1"} if target else set()
+    cloud.act(lost, "evacuate", target)
+    failed = cloud._wait_for_state_change(lost, "ERROR")
+    assert "No valid host" in failed["fault"]["message"]
+    assert cloud.host_of(failed) == "host2"
+
+
+def test_forced_evacuation_never_asks(cloud: Cloud, lost: Server) -> None:
+    def evacuate() -> None:
+        with utils.temporary_mutation(cloud.api, microversion="2.67"):
+            cloud._evacuate_server(
+                lost,
+                {"host": "host3", "force": True},
+                expected_state="ACTIVE",
+                expected_host="host3",
+            )
+
+    assert cloud.asked_during(evacuate) == 0
+
+
+def test_unshelve_of_an_offloaded_server_asks(cloud: Cloud) -> None:
+    server = cloud.on("host2")
+    cloud._shelve_server(server)
+    # Two refusals: any host, and a named one that is not leased.
+    for body, leased in ((None, NOBODY), ({"host": "host3"}, {"host1"})):
+        cloud.verifier.leased = leased
+        cloud.act(server, "unshelve", body)
+        cloud._wait_for_action_fail_completion(server, "unshelve", "schedule_instances")
+        cloud._wait_for_server_parameter(server, {"OS-EXT-STS:task_state": None})
+        assert cloud.seen(server) == ("SHELVED_OFFLOADED", None)
+    cloud._unshelve_server(server)
+    assert cloud.seen(server) == ("ACTIVE", "host1")
+
+
+def test_rebuild_with_a_new_image_asks_about_the_host_it_is_on(cloud: Cloud) -> None:
+    server = cloud.on("host2")
+    # Others are no help: a rebuild stays where it is.
+    cloud.verifier.leased = {"host1"}
+    cloud.act(server, "rebuild", {"imageRef": OTHER_IMAGE})
+    failed = cloud._wait_for_state_change(server, "ERROR")
+    assert "No valid host" in failed["fault"]["message"]
+    assert cloud.host_of(failed) == "host2"
+
+
+# --- what never asks -------------------------------------------------------------------------
+
+
+def test_rebuild_with_the_same_image_never_asks(cloud: Cloud) -> None:
+    server = cloud.on("host2")
+    assert cloud.asked_during(lambda: cloud._rebuild_server(server, IMAGE)) == 0
+    assert cloud.seen(server) == ("ACTIVE", "host2")
+
+
+def test_start_reboot_resume_and_unrescue_never_ask(cloud: Cloud) -> None:
+    server = cloud.on("host2")
+
+    def all_of_them() -> None:
+        cloud._stop_server(server)
+        cloud._start_server(server)
+        cloud._reboot_server(server)
+        cloud._reboot_server(server, hard=True)
+        cloud._suspend_server(server)
+        cloud._resume_server(server)
+        cloud.act(server, "pause")
+        cloud._wait_for_state_change(server, "PAUSED")
+        cloud.act(server, "unpause")
+        cloud._wait_for_state_change(server, "ACTIVE")
+        cloud._rescue_server(server)
+        cloud._unrescue_server(server)
+
+    assert cloud.asked_during(all_of_them) == 0
+    assert cloud.seen(server) == ("ACTIVE", "host2")
+
+
+def test_reverted_resize_goes_back_without_asking(cloud: Cloud) -> None:
+    server = cloud.on("host2")
+    cloud.verifier.leased = {"host1"}
+    cloud._migrate_server(server)
+    assert cloud.asked_during(lambda: cloud._revert_resize(server)) == 0
+    assert cloud.seen(server) == ("ACTIVE", "host2")
+
+
+def test_confirmed_resize_stays_without_asking(cloud: Cloud) -> None:
+    server = cloud.on("host2")
+    cloud.verifier.leased = {"host1"}
+    cloud._migrate_server(server)
+    cloud.verifier.leased = set()
+    assert cloud.asked_during(lambda: cloud._confirm_resize(server)) == 0
+    assert cloud.seen(server) == ("ACTIVE", "host1")
+
+
+def test_unshelve_of_a_server_that_was_not_offloaded_never_asks(cloud: Cloud) -> None:
+    server = cloud.on("host2")
+    cloud.flags(shelved_offload_time=-1)
+    try:
+        cloud._shelve_server(server, expected_state="SHELVED")
+        assert cloud.asked_during(lambda: cloud._unshelve_server(server)) == 0
+    finally:
+        cloud.flags(shelved_offload_time=0)
+    assert cloud.seen(server) == ("ACTIVE", "host2")
+
+
+def test_user_may_not_force_a_host(cloud: Cloud) -> None:
+    user = cloud.api_fixture.api
+    body = cloud._build_server(
+        image_uuid=IMAGE, flavor_id=cloud.trusted_flavor(), networks="none", az="nova:host2"
+    )
+    with (
+        utils.temporary_mutation(user, microversion=cloud.microversion),
+        pytest.raises(api_client.OpenStackApiException) as caught,
+    ):
+        user.post_server({"server": body})
+    assert caught.value.response.status_code == 403
