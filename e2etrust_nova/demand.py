@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Mapping
 
 from nova import objects
@@ -43,7 +44,8 @@ def demands_of_aggregates(hosts: Iterable[host_manager.HostState]) -> dict[int, 
 
     Nova's host manager has one object an aggregate, so each is read once and not for each host.
     """
-    aggregates = {id(one): one for host in hosts for one in host.aggregates}
+    there = list(itertools.chain.from_iterable([host.aggregates for host in hosts]))
+    aggregates = dict(zip(map(id, there), there, strict=True))
     asked = {key: _demand_of_aggregate(one) for key, one in aggregates.items()}
     return {key: level for key, level in asked.items() if level}
 

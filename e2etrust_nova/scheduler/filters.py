@@ -113,11 +113,17 @@ def _passed_by_aggregate(
     view: LeaseView,
     now: float,
 ) -> list[host_manager.HostState]:
-    maps = [view.deadlines(level) for level in range(UNREADABLE + 1)]
+    ends_of = [view.deadlines(level).get for level in range(UNREADABLE + 1)]
+    asked_by = by_aggregate.get
     passed = []
     for host in hosts:
-        level = _level(host, demand, by_aggregate)
-        if not level or maps[level].get(host.host, NEVER) > now:
+        # As _level() says it; a call for each host would be half of the time.
+        level = demand
+        for aggregate in host.aggregates:
+            asked = asked_by(id(aggregate), 0)
+            if asked > level:
+                level = asked
+        if not level or ends_of[level](host.host, NEVER) > now:
             passed.append(host)
     return passed
 
