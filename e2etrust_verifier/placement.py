@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trust shown as a Placement trait, for operators who prefer ``trait:`` to the filter.
+"""Our traits in Placement, for operators who prefer ``trait:`` to the filter.
 
-Only our own trait is touched.  A change is written at once (:meth:`TraitKeeper.wake`), and all
-is compared every few seconds, so that a missed write heals.
+Only our own traits are touched, by their names, and only under the generation that was read: what
+somebody else writes to the same provider meanwhile stays.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Collection
+from dataclasses import dataclass
 
 import tenacity
 from keystoneauth1 import adapter, loading
@@ -17,10 +17,15 @@ from keystoneauth1 import exceptions as ks_exc
 from oslo_config import cfg
 
 from e2etrust_core.errors import E2ETrustError
-from e2etrust_core.trust_names import TRUSTED_TRAIT
+from e2etrust_core.trust_names import LEVEL_TRAITS, TRUSTED_TRAIT
 
 LOG = logging.getLogger(__name__)
 
+#: All traits that we ever give, and take.
+OWN_TRAITS = frozenset({TRUSTED_TRAIT, *LEVEL_TRAITS.values()})
+
+#: More providers than this are not asked for by name, one request each, but all at once.
+_BY_NAME = 16
 # 1.18: resource_providers?required=; traits came in 1.6.
 _HEADERS = {"OpenStack-API-Version": "placement 1.18"}
 
@@ -29,10 +34,26 @@ class PlacementError(E2ETrustError):
     """Placement refused, or cannot be reached."""
 
     code = "PLACEMENT_FAILED"
+    remedy = "check [placement] in verifier.conf, and that placement answers"
 
 
-class _Conflict(PlacementError):
+class ProviderError(PlacementError):
+    """One resource provider could not be written; others may be."""
+
+    code = "PLACEMENT_PROVIDER"
+    remedy = "nothing: it is tried again; see who else writes to that resource provider"
+
+
+class _Conflict(ProviderError):
     """Somebody else changed the provider meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """A resource provider, and which of our traits it carries."""
+
+    uuid: str
+    traits: frozenset[str]
 
 
 def placement_adapter(conf: cfg.ConfigOpts) -> adapter.Adapter | None:
@@ -45,29 +66,64 @@ def placement_adapter(conf: cfg.ConfigOpts) -> adapter.Adapter | None:
 
 
 class Traits:
-    """Our trait on resource providers, by the providers' names."""
+    """Our traits on resource providers, by the providers' names.
+
+    Every method raises :class:`PlacementError` where Placement cannot be asked.
+    """
 
     def __init__(self, http: adapter.Adapter) -> None:
         self._http = http
-        self._created = False
+        self._created: set[str] = set()
 
-    def carriers(self) -> dict[str, str]:
-        """Return name -> UUID of the providers that carry the trait."""
-        self._create()
-        return self._providers(f"required={TRUSTED_TRAIT}")
+    def carriers(self) -> dict[str, Carrier]:
+        """Return the providers that carry any of our traits, by name.
 
-    def set(self, name: str, wanted: bool) -> None:
-        """Give the provider called *name* the trait, or take it.  No provider: nothing to do.
-
-        :raises PlacementError: it could not be done.
+        One request says which of them are carried at all, and one for each of those by whom.
         """
-        uuid = self._providers(f"name={name}").get(name)
-        if uuid is None:
-            LOG.info("placement has no provider called %s yet", name)
-            return
-        self._create()
-        self._write(uuid, wanted)
-        LOG.info("placement: %s %s %s", name, "carries" if wanted else "lost", TRUSTED_TRAIT)
+        found: dict[str, Carrier] = {}
+        for trait in self._known(carried=True):
+            for name, uuid in self._providers(f"?required={trait}").items():
+                before = found[name].traits if name in found else frozenset()
+                found[name] = Carrier(uuid, before | {trait})
+        return found
+
+    def uuids(self, names: Collection[str]) -> dict[str, str]:
+        """Return name -> UUID of the providers with these *names*; some may not exist (yet)."""
+        if len(names) > _BY_NAME:
+            return {n: uuid for n, uuid in self._providers("").items() if n in set(names)}
+        found: dict[str, str] = {}
+        for name in names:
+            found |= self._providers(f"?name={name}")
+        return found
+
+    def write(self, uuid: str, wanted: frozenset[str]) -> bool:
+        """Have the provider carry *wanted* of our traits and no other of ours.
+
+        :return: whether there was anything to do.
+        :raises ProviderError: it is gone, or others write to it without end.
+        """
+        for trait in sorted(wanted - self._created):
+            self._ask("PUT", f"/traits/{trait}")
+            self._created.add(trait)
+        return self._write(uuid, wanted)
+
+    def forget(self) -> list[str]:
+        """Delete the traits themselves and return their names.
+
+        :raises PlacementError: a provider carries one (again).
+        """
+        known = self._known(carried=False)
+        try:
+            for trait in known:
+                self._ask("DELETE", f"/traits/{trait}")
+        except _Conflict:
+            raise PlacementError(
+                f"a resource provider was given {trait} meanwhile",
+                code="PLACEMENT_IN_USE",
+                remedy="stop every e2etrust-verifier, then clean again",
+            ) from None
+        self._created.clear()
+        return known
 
     @tenacity.retry(
         retry=tenacity.retry_if_exception_type(_Conflict),
@@ -75,26 +131,28 @@ class Traits:
         wait=tenacity.wait_random_exponential(multiplier=0.05, max=1.0),
         reraise=True,
     )
-    def _write(self, uuid: str, wanted: bool) -> None:
+    def _write(self, uuid: str, wanted: frozenset[str]) -> bool:
         path = f"/resource_providers/{uuid}/traits"
         now = self._ask("GET", path)
         traits = set(now["traits"])
-        if (TRUSTED_TRAIT in traits) == wanted:
-            return
-        changed = traits | {TRUSTED_TRAIT} if wanted else traits - {TRUSTED_TRAIT}
+        changed = (traits - OWN_TRAITS) | wanted
+        if changed == traits:
+            return False
         body = {
             "resource_provider_generation": now["resource_provider_generation"],
             "traits": sorted(changed),
         }
         self._ask("PUT", path, json=body)
+        return True
 
-    def _create(self) -> None:
-        if not self._created:
-            self._ask("PUT", f"/traits/{TRUSTED_TRAIT}")
-            self._created = True
+    def _known(self, *, carried: bool) -> list[str]:
+        """Return those of our traits that Placement knows, or that any provider carries."""
+        names = ",".join(sorted(OWN_TRAITS))
+        only = "&associated=true" if carried else ""
+        return list(self._ask("GET", f"/traits?name=in:{names}{only}")["traits"])
 
     def _providers(self, query: str) -> dict[str, str]:
-        found = self._ask("GET", f"/resource_providers?{query}")["resource_providers"]
+        found = self._ask("GET", f"/resource_providers{query}")["resource_providers"]
         return {p["name"]: p["uuid"] for p in found}
 
     def _ask(self, method: str, path: str, **kwargs: object) -> dict:
@@ -104,68 +162,11 @@ class Traits:
             raise PlacementError(f"placement cannot be reached: {exc}") from exc
         if answer.status_code == 409:
             raise _Conflict(f"{method} {path}: conflict")
+        if answer.status_code == 404:
+            raise ProviderError(f"{method} {path}: not there any more")
+        if answer.status_code == 400:
+            # Perhaps somebody deleted a trait that was there: it is made again next time.
+            self._created.clear()
         if answer.status_code >= 400:
             raise PlacementError(f"{method} {path}: HTTP {answer.status_code}")
         return answer.json() if answer.content else {}
-
-
-class TraitKeeper:
-    """A thread that keeps the traits of all hosts in step with their leases.
-
-    :param trusted: returns the names of the hosts that are trusted now.
-    :param provider_names: host -> provider, where the two differ.
-    :param interval: seconds between two comparisons.
-    """
-
-    def __init__(
-        self,
-        traits: Traits,
-        trusted: Callable[[], set[str]],
-        provider_names: Mapping[str, str],
-        interval: float,
-    ) -> None:
-        self._traits = traits
-        self._trusted = trusted
-        self._names = dict(provider_names)
-        self._interval = interval
-        self._wake = threading.Event()
-        self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="placement-traits", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Compare now: trust has changed.  Returns at once."""
-        self._wake.set()
-
-    def stop(self) -> None:
-        self._stopping = True
-        self._wake.set()
-        self._thread.join(timeout=10)
-
-    def reconcile(self) -> None:
-        """Give and take the trait wherever it differs from what is trusted now.
-
-        Taking comes first: a stale trait is worse than a late one.
-
-        :raises PlacementError: placement cannot be asked; one host's failure stops no other.
-        """
-        carriers = set(self._traits.carriers())
-        wanted = {self._names.get(host, host) for host in self._trusted()}
-        changes = [(name, False) for name in sorted(carriers - wanted)]
-        changes += [(name, True) for name in sorted(wanted - carriers)]
-        for name, carry in changes:
-            try:
-                self._traits.set(name, carry)
-            except PlacementError as exc:
-                LOG.warning("placement: trait of %s is not in step: %s", name, exc)
-
-    def _run(self) -> None:
-        while not self._stopping:
-            self._wake.clear()
-            try:
-                self.reconcile()
-            except Exception as exc:
-                LOG.warning("placement: traits are not in step: %s", exc)
-            self._wake.wait(self._interval)

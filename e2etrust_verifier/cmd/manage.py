@@ -21,6 +21,7 @@ from e2etrust_verifier import conf as configuration
 from e2etrust_verifier.db import events, migration
 from e2etrust_verifier.db import policy_versions as version_rows
 from e2etrust_verifier.db.database import Database
+from e2etrust_verifier.placement import PlacementError, Traits, placement_adapter
 from e2etrust_verifier.trust import operator, policy_versions, records, sm2_records
 from e2etrust_verifier.trust.policies import read_policy
 from e2etrust_verifier.trust.signing_keys import SigningKeyError
@@ -95,6 +96,9 @@ def _parser() -> argparse.ArgumentParser:
     _add(hosts, "approve", _host_approve, "let a held host be trusted again", "host")
     _add(hosts, "revoke", _host_revoke, "end a host's lease and hold it", "host")
     _add(hosts, "remove", _host_remove, "forget a host's keys: it can enrol anew", "host")
+    placement = nouns.add_parser("placement", help="our traits").add_subparsers(required=True)
+    text = "take our traits off every resource provider, before e2etrust is taken off the cloud"
+    _add(placement, "clean", _placement_clean, text)
     event = nouns.add_parser("event", help="what happened").add_subparsers(required=True)
     listing = _add(event, "list", _event_list, "list events, newest first")
     listing.add_argument("--limit", type=int, default=50)
@@ -215,6 +219,19 @@ def _host_revoke(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:
 def _host_remove(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:
     operator.remove(_database(conf), arguments.host, utc_now())
     return [{"host": arguments.host, "state": "removed"}]
+
+
+def _placement_clean(conf: cfg.ConfigOpts, _arguments: argparse.Namespace) -> Rows:
+    http = placement_adapter(conf)
+    if http is None:
+        raise PlacementError("[placement] names no account", code="PLACEMENT_NONE")
+    traits = Traits(http)
+    rows = []
+    for name, carrier in sorted(traits.carriers().items()):
+        traits.write(carrier.uuid, frozenset())
+        rows.append({"provider": name, "removed": ", ".join(sorted(carrier.traits))})
+    traits.forget()
+    return rows
 
 
 def _event_list(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:

@@ -8,7 +8,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 from oslo_config import cfg
@@ -20,9 +20,10 @@ from e2etrust_verifier.cmd import build
 from e2etrust_verifier.db import leases, migration
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.housekeeping import Housekeeper
-from e2etrust_verifier.placement import TraitKeeper, Traits, placement_adapter
+from e2etrust_verifier.placement import Traits, placement_adapter
 from e2etrust_verifier.rpc.endpoint import VerifierEndpoint
 from e2etrust_verifier.rpc.server import make_server
+from e2etrust_verifier.trait_keeper import TraitKeeper
 
 LOG = logging.getLogger(__name__)
 
@@ -70,15 +71,21 @@ def _trait_keeper(conf: cfg.ConfigOpts, database: Database) -> TraitKeeper | Non
         LOG.info("[placement] names no account: no traits are written")
         return None
 
-    def trusted() -> set[str]:
-        return database.read(lambda s: leases.holders(s, datetime.now(UTC)))
+    def levels(hosts: Collection[str] | None) -> dict[str, int]:
+        return database.read(lambda s: leases.levels(s, datetime.now(UTC), hosts))
 
     chosen = conf.placement
-    return TraitKeeper(Traits(http), trusted, chosen.provider_names, chosen.sync_interval)
+    return TraitKeeper(
+        Traits(http),
+        levels,
+        chosen.provider_names,
+        chosen.sync_interval,
+        level_traits=chosen.level_traits,
+    )
 
 
 def _waker(keeper: TraitKeeper | None) -> Callable[[str], None]:
-    return (lambda _host: None) if keeper is None else (lambda _host: keeper.wake())
+    return (lambda _host: None) if keeper is None else keeper.wake
 
 
 def _until_signal() -> threading.Event:

@@ -18,6 +18,12 @@ OPTIONS = [
         help="Seconds between two comparisons of all traits with all leases. A change of trust"
         " is also written at once; this heals what was missed.",
     ),
+    cfg.BoolOpt(
+        "level_traits",
+        default=False,
+        help="Whether hosts carry CUSTOM_E2ETRUST_LEVEL_N as well, for the level of their lease"
+        " and each below it. Images can demand a level by that trait only.",
+    ),
     cfg.DictOpt(
         "provider_names",
         default={},

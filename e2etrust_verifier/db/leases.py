@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from e2etrust_core.trust_names import LOWEST_LEVEL
 from e2etrust_verifier.db.models import HostState, Lease
 
 
@@ -31,14 +33,20 @@ def run_out(session: Session, now: datetime) -> list[str]:
     return list(session.scalars(query))
 
 
-def holders(session: Session, now: datetime) -> set[str]:
-    """Return the names of all hosts that are leased now."""
-    query = sa.select(HostState.host).where(
+def levels(session: Session, now: datetime, hosts: Collection[str] | None = None) -> dict[str, int]:
+    """Return host -> level of the leases that hosts hold now.
+
+    :param hosts: only of these; None: of all.
+    """
+    query = sa.select(HostState.host, HostState.level).where(
         HostState.lease_id.is_not(None),
         HostState.lease_expires_at > now,
         HostState.held.is_(False),
     )
-    return set(session.scalars(query))
+    if hosts is not None:
+        query = query.where(HostState.host.in_(hosts))
+    # A lease from before there were levels has the lowest.
+    return {row[0]: max(row[1], LOWEST_LEVEL) for row in session.execute(query)}
 
 
 def forget_ended_before(session: Session, moment: datetime) -> None:
