@@ -355,3 +355,13 @@ def test_second_agent_on_the_socket_is_refused(leased: Stack) -> None:
     assert leased.processes["agent"].wait(timeout=PATIENCE) == 1
     assert "AGENT_RUNS_ALREADY" in leased.log("agent")
     assert leased.leased() is not None
+
+
+def test_agent_whose_demand_the_hook_would_not_see_does_not_start(stack: Stack) -> None:
+    stack.stop("agent")
+    config = stack.directory / "agent.conf"
+    config.write_text(config.read_text() + "demand = always\n")
+    done = stack._run("e2etrust-agent", "--config-file", str(config))
+    assert done.returncode == 1
+    assert "DEMAND_NOT_SEEN" in done.stderr
+    assert "state_dir" in done.stderr
