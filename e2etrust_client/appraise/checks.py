@@ -17,7 +17,7 @@ from e2etrust_core.appraisal.policy import selection_of
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.ek_certificate import verify_ek_certificate
 from e2etrust_core.evidence.errors import ImaListMismatch, QuoteError, SignerForeign
-from e2etrust_core.evidence.event_log import EV_NO_ACTION
+from e2etrust_core.evidence.event_log import INFORMATIVE
 from e2etrust_core.evidence.ima_list import IMA_PCR, ImaEntry, entries_quoted, parse_ima_list
 from e2etrust_core.evidence.model import HostEvidence, PcrSelection
 from e2etrust_core.evidence.quote import (
@@ -174,7 +174,7 @@ def _check_log(recorded: RecordedQuote, evidence: RecordedEvidence, question: Qu
     log = evidence.event_log
     if log is None:
         raise EventLogAbsent("the folder holds no event log (bios_log)")
-    asked = {event.pcr for event in log.events if event.kind != EV_NO_ACTION} | {*_FIRMWARE_PCRS}
+    asked = {event.pcr for event in log.events if event.kind not in INFORMATIVE} | {*_FIRMWARE_PCRS}
     asked -= {IMA_PCR}
     wrong: list[str] = []
     rules = question.policy.events if question.policy is not None else None

@@ -24,7 +24,7 @@ from e2etrust_core.appraisal.event_match import SeenEvent, match, place_of, see
 from e2etrust_core.appraisal.event_rules import Anything, EventRule, EventRules
 from e2etrust_core.crypto import digest_of
 from e2etrust_core.evidence.errors import EventLogBankAbsent
-from e2etrust_core.evidence.event_log import EV_NO_ACTION, EventLog
+from e2etrust_core.evidence.event_log import INFORMATIVE, EventLog
 from e2etrust_core.suites import HASHES
 
 #: What a separator holds: all well, or all ones where PFP 1.05 10.4.1 lets firmware say so.
@@ -76,7 +76,7 @@ def seen_events(log: EventLog, rules: EventRules) -> Iterator[SeenEvent]:
     separators = {digest_of(name, data) for data in _SEPARATORS}
     closed: set[int] = set()
     for number, event in enumerate(log.events, 1):
-        if event.pcr not in rules.pcrs or event.kind == EV_NO_ACTION:
+        if event.pcr not in rules.pcrs or event.kind in INFORMATIVE:
             continue
         digest = event.digests.get(rules.bank)
         if digest is None:

@@ -35,6 +35,8 @@ from e2etrust_core.evidence.events.variables import (
 #: ``refused``: it is what the rule speaks of and says something else; ``uncovered``: it would
 #: fit, and its digest does not bear it out.
 Match = Literal["yes", "no", "refused", "uncovered"]
+#: What a digest must cover of a variable that a rule names.
+_NAMED = ("event", "structure")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def _variable(seen: SeenEvent, accept: VariableIs) -> Match:
     if found is None:
         return "no"
     # A digest of the contents alone would leave the name to whoever wrote the log.
-    if seen.covered != "event":
+    if seen.covered not in _NAMED:
         return "uncovered"
     return "yes" if found.data in accept.data else "refused"
 
@@ -143,7 +145,7 @@ def _database(seen: SeenEvent, accept: DatabaseHas) -> Match:
     found = _named(seen, accept.vendor, accept.name)
     if found is None:
         return "no"
-    if seen.covered != "event":
+    if seen.covered not in _NAMED:
         return "uncovered"
     try:
         entries = {entry_name(entry) for entry in decode_signature_lists(found.data)}

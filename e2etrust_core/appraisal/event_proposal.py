@@ -47,8 +47,10 @@ def propose_rules(log: EventLog, bank: str, pcrs: Sequence[int]) -> EventRules:
 
 
 def _accept(seen: SeenEvent) -> Accept:
-    variable, covered = seen.variable, seen.covered == "event"
-    if covered and variable is not None and not variable.extra and len(variable.data) <= _MAX_DATA:
+    variable, covered = seen.variable, seen.covered in ("event", "structure")
+    # Bytes behind a variable that its digest is of as well are nothing that a rule can speak of.
+    whole = variable is not None and (not variable.extra or seen.covered == "structure")
+    if covered and whole and variable is not None and len(variable.data) <= _MAX_DATA:
         return VariableIs(variable.vendor, variable.name, frozenset({variable.data}))
     if covered and seen.event.kind == EV_SEPARATOR:
         return DataAmong(frozenset({seen.event.data}))

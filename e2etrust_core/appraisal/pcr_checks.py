@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 from e2etrust_core.appraisal.errors import PcrMismatch, PolicyEmpty
 from e2etrust_core.appraisal.model import HostPolicy
-from e2etrust_core.evidence.event_log import EventLog, replay
+from e2etrust_core.evidence.event_log import EventLog
 from e2etrust_core.evidence.model import PcrValues
+from e2etrust_core.evidence.replay import replay
 
 
 def check_policy(policy: HostPolicy, pcrs: PcrValues) -> None:

@@ -18,7 +18,7 @@ from e2etrust_core.appraisal.pcr_checks import replay_differences
 from e2etrust_core.appraisal.policy_events import events_document
 from e2etrust_core.appraisal.recorded import RecordedAppraisal
 from e2etrust_core.errors import E2ETrustError
-from e2etrust_core.evidence.event_log import EV_NO_ACTION, EventLog, parse_event_log
+from e2etrust_core.evidence.event_log import INFORMATIVE, EventLog, parse_event_log
 from e2etrust_core.evidence.ima_list import IMA_PCR
 
 #: Values that change while a host runs, or by whoever asks: nothing to hold a host to.
@@ -92,6 +92,6 @@ def _borne_out(
     """Return the PCRs whose events come to the quoted value."""
     if log is None or bank not in log.banks:
         return []
-    logged = {event.pcr for event in log.events if event.kind != EV_NO_ACTION}
+    logged = {event.pcr for event in log.events if event.kind not in INFORMATIVE}
     wrong = set(replay_differences(log, {bank: values}, asked))
     return [index for index in asked if index in logged and f"{bank}:{index}" not in wrong]

@@ -1,22 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TCG event logs: a bounded reader, and the PCR values that a log comes to.
+"""TCG event logs: a bounded reader.
 
 TCG PC Client Platform Firmware Profile 1.05, 10 (event log) and 10.4.5 (Spec ID event,
 StartupLocality); SHA-1 logs as in the TCG PC Client Implementation for BIOS 1.21.  A log is only
-a story until its replay equals quoted PCR values: event types and data are not hashed here.
+a story until its replay (:mod:`.replay`) equals quoted PCR values.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from e2etrust_core.crypto import digest_of
-from e2etrust_core.evidence.errors import EventLogBankAbsent, EventLogError
+from e2etrust_core.evidence.errors import EventLogError
 from e2etrust_core.evidence.little_endian import LittleEndianReader
 from e2etrust_core.evidence.model import MAX_EVENT_LOG
-from e2etrust_core.suites import HASH_BY_ID, HASHES
+from e2etrust_core.suites import HASH_BY_ID
 
 EV_NO_ACTION = 0x00000003
+EV_EFI_HCRTM_EVENT = 0x80000010
+#: Says how a dynamic launch uses PCR 17 and 18, names no PCR and extends none (Intel TXT SDG,
+#: appendix F).
+EVTYPE_PCRMAPPING = 0x00000401
+#: Types of events that no PCR was extended by.
+INFORMATIVE = frozenset({EV_NO_ACTION, EVTYPE_PCRMAPPING})
 MAX_EVENTS = 32768
 
 _SPEC_ID_03 = b"Spec ID Event03\0"
@@ -24,8 +29,7 @@ _STARTUP_LOCALITY = b"StartupLocality\0"
 _MAX_ALGORITHMS = 16
 _MAX_DIGEST = 64
 _PCRS = 24
-#: PCRs a platform reset sets to zero and that only firmware and system extend.
-_STATIC_PCRS = 16
+_HCRTM_LOCALITY = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,46 +68,24 @@ def parse_event_log(data: bytes) -> EventLog:
     if len(data) > MAX_EVENT_LOG:
         raise EventLogError(f"event log of {len(data)} bytes, at most {MAX_EVENT_LOG} are read")
     cursor = LittleEndianReader(data, "event log", EventLogError)
+    # Zeros behind the last event are room that the firmware did not use.
+    end = len(data.rstrip(b"\0"))
     first = _sha1_event(cursor)
     if first.kind == EV_NO_ACTION and first.data.startswith(_SPEC_ID_03):
-        sizes = _spec_id_algorithms(first.data)
-        events = _all_events(cursor, sizes, [])
+        sizes, due = _spec_id_algorithms(first.data)
+        cursor.take(due)
+        events = _all_events(cursor, end, sizes, [])
         banks = tuple(HASH_BY_ID[alg].name for alg in sizes if alg in HASH_BY_ID)
     else:
-        events = _all_events(cursor, None, [first])
+        events = _all_events(cursor, end, None, [first])
         banks = ("sha1",)
     return EventLog(banks, tuple(events), _startup_locality(events))
 
 
-def replay(log: EventLog, bank: str, seed_pcr0: bytes | None = None) -> dict[int, bytes]:
-    """Return PCR index -> the value that *log* comes to in *bank*.
-
-    PCRs 0 to 15 are always there (zeros where the log has nothing), later ones where the log
-    extends them.  An event without a digest of *bank* extends nothing in it.
-
-    :param seed_pcr0: the value PCR 0 has before the first event, where it is known from outside
-        the log (an H-CRTM measurement the firmware does not log); it overrides what the log
-        says of the start-up locality.
-    :raises EventLogBankAbsent: the log has no digests of that bank.
-    """
-    if bank not in log.banks:
-        raise EventLogBankAbsent(f"the event log has no digests of bank {bank}")
-    name, size = HASHES[bank].hashlib_name, HASHES[bank].size
-    pcrs = {index: bytes(size) for index in range(_STATIC_PCRS)}
-    pcrs[0] = (
-        seed_pcr0 if seed_pcr0 is not None else bytes([*bytes(size - 1), log.startup_locality])
-    )
-    for event in log.events:
-        if event.kind != EV_NO_ACTION and bank in event.digests:
-            before = pcrs.get(event.pcr, bytes(size))
-            pcrs[event.pcr] = digest_of(name, before + event.digests[bank])
-    return pcrs
-
-
 def _all_events(
-    cursor: LittleEndianReader, sizes: dict[int, int] | None, events: list[Event]
+    cursor: LittleEndianReader, end: int, sizes: dict[int, int] | None, events: list[Event]
 ) -> list[Event]:
-    while cursor.left:
+    while cursor.at < end:
         if len(events) >= MAX_EVENTS:
             raise EventLogError(f"event log of more than {MAX_EVENTS} events")
         events.append(_sha1_event(cursor) if sizes is None else _agile_event(cursor, sizes))
@@ -137,13 +119,17 @@ def _agile_event(cursor: LittleEndianReader, sizes: dict[int, int]) -> Event:
 
 def _event(cursor: LittleEndianReader, pcr: int, kind: int, digests: dict[str, bytes]) -> Event:
     # Informative events may name no PCR at all; every other one extends the PCR it names.
-    if pcr >= _PCRS and kind != EV_NO_ACTION:
+    if pcr >= _PCRS and kind not in INFORMATIVE:
         raise EventLogError(f"event before byte {cursor.at}: there is no PCR {pcr}")
     return Event(pcr, kind, digests, cursor.take(cursor.uint(4)))
 
 
-def _spec_id_algorithms(data: bytes) -> dict[int, int]:
-    """Return algorithm -> digest size out of TCG_EfiSpecIdEvent (PFP 10.4.5.1)."""
+def _spec_id_algorithms(data: bytes) -> tuple[dict[int, int], int]:
+    """Read a TCG_EfiSpecIdEvent (PFP 10.4.5.1).
+
+    :return: algorithm -> digest size; and how many bytes of vendor information still follow the
+        event: firmware is known whose event size leaves all of them out.
+    """
     cursor = LittleEndianReader(data, "event log", EventLogError)
     cursor.take(len(_SPEC_ID_03))
     cursor.uint(4)  # platformClass
@@ -162,21 +148,27 @@ def _spec_id_algorithms(data: bytes) -> dict[int, int]:
         if alg in HASH_BY_ID and size != HASH_BY_ID[alg].size:
             raise EventLogError(f"Spec ID event: digests of {alg:#06x} are not {size} bytes")
         sizes[alg] = size
-    cursor.take(cursor.uint(1))  # vendorInfo
+    vendor = cursor.uint(1)
+    if vendor and not cursor.left:
+        return sizes, vendor
+    cursor.take(vendor)
     if cursor.left:
         raise EventLogError("Spec ID event: bytes behind its vendor information")
-    return sizes
+    return sizes, 0
 
 
 def _startup_locality(events: list[Event]) -> int:
-    """PFP 10.4.5.3."""
+    """PFP 10.4.5.3; an H-CRTM event says the same without words (TPM 2.0 Part 1, 17.10)."""
     found = [
         event.data
         for event in events
         if event.kind == EV_NO_ACTION and event.data.startswith(_STARTUP_LOCALITY)
     ]
     if not found:
-        return 0
+        measured = (event for event in events if event.pcr == 0 and event.kind != EV_NO_ACTION)
+        begun = next(measured, None)
+        hcrtm = begun is not None and begun.kind == EV_EFI_HCRTM_EVENT
+        return _HCRTM_LOCALITY if hcrtm else 0
     if len(found) > 1 or len(found[0]) != len(_STARTUP_LOCALITY) + 1:
         raise EventLogError("the start-up locality is not stated once and in one byte")
     locality = found[0][-1]

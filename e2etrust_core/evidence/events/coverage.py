@@ -13,32 +13,36 @@ from typing import Literal
 
 from e2etrust_core.crypto import digest_of
 from e2etrust_core.evidence.errors import EventLogError
-from e2etrust_core.evidence.event_log import EV_NO_ACTION, Event
+from e2etrust_core.evidence.event_log import INFORMATIVE, Event
 from e2etrust_core.evidence.events.kinds import VARIABLE_KINDS
 from e2etrust_core.evidence.events.variables import decode_variable
 from e2etrust_core.suites import HASHES
 
-#: ``event``: all of the event's data; ``variable``: the data of the variable in it, and not its
-#: name or vendor; ``nothing``: the digest is of other bytes, the data is only a story.
-Covered = Literal["event", "variable", "nothing"]
+#: ``event``: all of the event's data; ``structure``: the UEFI_VARIABLE_DATA in it, and not the
+#: bytes that firmware put behind; ``variable``: the data of the variable in it, and not its name
+#: or vendor; ``nothing``: the digest is of other bytes, the data is only a story.
+Covered = Literal["event", "structure", "variable", "nothing"]
 
 
 def coverage(event: Event, bank: str) -> Covered:
     """Say what the digest of *bank* covers of *event*'s data.
 
-    An informative event (EV_NO_ACTION) extends nothing, so nothing covers it.
+    An informative event (EV_NO_ACTION, EVTYPE_PCRMAPPING) extends nothing, so nothing covers it.
     """
     digest = event.digests.get(bank)
-    if digest is None or event.kind == EV_NO_ACTION:
+    if digest is None or event.kind in INFORMATIVE:
         return "nothing"
     name = HASHES[bank].hashlib_name
     if hmac.compare_digest(digest, digest_of(name, event.data)):
         return "event"
     if event.kind in VARIABLE_KINDS:
         try:
-            data = decode_variable(event.data).data
+            variable = decode_variable(event.data)
         except EventLogError:
             return "nothing"
-        if hmac.compare_digest(digest, digest_of(name, data)):
+        structure = event.data[: len(event.data) - len(variable.extra)]
+        if hmac.compare_digest(digest, digest_of(name, structure)):
+            return "structure"
+        if hmac.compare_digest(digest, digest_of(name, variable.data)):
             return "variable"
     return "nothing"

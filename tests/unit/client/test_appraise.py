@@ -13,7 +13,8 @@ import yaml
 from e2etrust_client.appraise.main import main
 from e2etrust_core.appraisal.event_proposal import propose_rules
 from e2etrust_core.appraisal.policy_events import events_document
-from e2etrust_core.evidence.event_log import parse_event_log, replay
+from e2etrust_core.evidence.event_log import parse_event_log
+from e2etrust_core.evidence.replay import replay
 from tests.vectors import vectors
 
 NONCE = "00112233445566778899aabbccddeeff00112233"

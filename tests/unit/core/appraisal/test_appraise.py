@@ -10,8 +10,9 @@ from e2etrust_core.appraisal.model import HostPolicy
 from e2etrust_core.appraisal.policy import selection_of
 from e2etrust_core.appraisal.policy_events import parse_events
 from e2etrust_core.appraisal.reference import ClockSeen, HostReference
-from e2etrust_core.evidence.event_log import parse_event_log, replay
+from e2etrust_core.evidence.event_log import parse_event_log
 from e2etrust_core.evidence.model import HostEvidence, Quote, RunningDomain
+from e2etrust_core.evidence.replay import replay
 from e2etrust_core.launch import attest_binding
 from e2etrust_core.suites import ECC_P256_SHA256, RSA2048_SHA256
 from tests.unit.core.event_log_writer import agile_log, event

@@ -23,8 +23,9 @@ from e2etrust_core.appraisal.policy import parse_policy, selection_of
 from e2etrust_core.appraisal.policy_events import events_document, parse_events
 from e2etrust_core.errors import PolicyError
 from e2etrust_core.evidence.errors import EventLogBankAbsent, EventLogError
-from e2etrust_core.evidence.event_log import Event, EventLog, parse_event_log, replay
+from e2etrust_core.evidence.event_log import Event, EventLog, parse_event_log
 from e2etrust_core.evidence.events.variables import EFI_GLOBAL, IMAGE_SECURITY_DATABASE
+from e2etrust_core.evidence.replay import replay
 from tests.vectors import ROOT
 
 SEPARATOR, ACTION, IPL = 4, 0x80000007, 13

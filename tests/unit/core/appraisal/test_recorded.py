@@ -18,8 +18,9 @@ from e2etrust_core.appraisal.policy_proposal import propose_policy
 from e2etrust_core.appraisal.recorded import RecordedAppraisal, appraise_again
 from e2etrust_core.appraisal.reference import HostReference
 from e2etrust_core.errors import PolicyError
-from e2etrust_core.evidence.event_log import parse_event_log, replay
+from e2etrust_core.evidence.event_log import parse_event_log
 from e2etrust_core.evidence.model import HostEvidence, RunningDomain
+from e2etrust_core.evidence.replay import replay
 from e2etrust_core.launch import attest_binding
 from e2etrust_core.suites import ECC_P256_SHA256
 from tests.unit.core.event_log_writer import agile_log, event

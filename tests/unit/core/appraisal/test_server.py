@@ -7,8 +7,9 @@ import pytest
 
 from e2etrust_core.appraisal.model import HostPolicy
 from e2etrust_core.appraisal.server import verify_server
-from e2etrust_core.evidence.event_log import parse_event_log, replay
+from e2etrust_core.evidence.event_log import parse_event_log
 from e2etrust_core.evidence.model import GuestEvidence, HostEvidence, RunningDomain
+from e2etrust_core.evidence.replay import replay
 from e2etrust_core.launch import (
     LaunchMeasurement,
     LaunchRequest,
