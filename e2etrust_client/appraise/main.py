@@ -6,10 +6,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from e2etrust_client.appraise.checks import Outcome, Question, appraise_recorded
+from e2etrust_client.appraise.events import ToldEvent, as_line, told_events
 from e2etrust_client.appraise.folder import FolderUnreadable, read_folder
 from e2etrust_core.appraisal.policy import parse_policy
 from e2etrust_core.appraisal.policy_ima import FilesBeside
@@ -25,11 +27,13 @@ def main(argv: list[str] | None = None) -> int:
     try:
         at = datetime.now(UTC) if arguments.at is None else _moment(arguments.at)
         question = _question(arguments, at)
-        outcome = appraise_recorded(read_folder(arguments.folder), question, at)
+        evidence = read_folder(arguments.folder)
+        outcome = appraise_recorded(evidence, question, at)
+        told = told_events(evidence.event_log) if arguments.events else None
     except E2ETrustError as exc:
         _tell_unreadable(exc, as_json=arguments.json)
         return UNREADABLE
-    print(_as_json(outcome) if arguments.json else _as_text(outcome))
+    print(_as_json(outcome, told) if arguments.json else _as_text(outcome, told))
     return TRUSTED if outcome.trusted else NOT_TRUSTED
 
 
@@ -60,6 +64,11 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         action="append",
         help="PEM certificates that endorsement keys must chain to (may be repeated)",
+    )
+    parser.add_argument(
+        "--events",
+        action="store_true",
+        help="tell the event log as well, and what of each event its digest vouches for",
     )
     parser.add_argument("--json", action="store_true", help="write the checks as JSON")
     return parser
@@ -109,8 +118,8 @@ def _read(path: Path) -> bytes:
         raise FolderUnreadable(f"{path} cannot be read: {exc.strerror}", remedy="") from None
 
 
-def _as_text(outcome: Outcome) -> str:
-    lines = []
+def _as_text(outcome: Outcome, events: list[ToldEvent] | None) -> str:
+    lines = [as_line(event) for event in events or []]
     for row in outcome.rows:
         result = row.result
         code = f"{result.code}: " if result.code else ""
@@ -130,7 +139,7 @@ def _as_text(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
-def _as_json(outcome: Outcome) -> str:
+def _as_json(outcome: Outcome, events: list[ToldEvent] | None) -> str:
     checks = [
         {
             "evidence": row.where,
@@ -143,9 +152,10 @@ def _as_json(outcome: Outcome) -> str:
         }
         for row in outcome.rows
     ]
-    return json.dumps(
-        {"trusted": outcome.trusted, "checks": checks, "unchecked": outcome.unchecked}, indent=2
-    )
+    document = {"trusted": outcome.trusted, "checks": checks, "unchecked": outcome.unchecked}
+    if events is not None:
+        document["events"] = [asdict(event) for event in events]
+    return json.dumps(document, indent=2)
 
 
 def _tell_unreadable(exc: E2ETrustError, *, as_json: bool) -> None:

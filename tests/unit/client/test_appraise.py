@@ -252,3 +252,16 @@ def test_policy_of_files_and_a_folder_without_a_list(folder, capsys):
     (folder / "ima_bin").unlink()
     _, document = told(capsys, str(folder), "--policy", str(path))
     assert ("q_final", "ima-list", "IMA_LIST_ABSENT") in failed(document)
+
+
+def test_event_log_is_told_in_words_with_what_its_digests_vouch_for(folder, capsys):
+    code = main([str(folder), "--events"])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("event ")]
+    assert code == 0
+    assert len(lines) == len(parse_event_log((folder / "bios_log").read_bytes()).events)
+    (secure_boot,) = [line for line in lines if "SecureBoot" in line]
+    assert secure_boot.endswith("= SecureBoot = 00")
+    assert any("EV_EFI_BOOT_SERVICES_APPLICATION" in line and " ? image" in line for line in lines)
+    _, document = told(capsys, str(folder), "--events")
+    assert len(document["events"]) == len(lines)
+    assert "events" not in told(capsys, str(folder))[1]
