@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
-from e2etrust_verifier.db import challenges, enrolments, events, launches, verdicts
+from e2etrust_verifier.db import challenges, enrolments, events, launches, outbox, verdicts
 from e2etrust_verifier.db import leases as lease_rows
 from e2etrust_verifier.trust import leases
 from e2etrust_verifier.trust.surroundings import Surroundings
@@ -60,6 +61,19 @@ def prune(around: Surroundings) -> None:
         lease_rows.forget_ended_before(session, now - _LEASES_KEPT)
         verdicts.keep_newest(session, settings.verdicts_kept)
         launches.keep_newest(session, settings.launches_kept)
+        _drop_untold(session, around)
         events.keep_newest(session, settings.events_kept)
 
     around.db.write(work)
+
+
+def _drop_untold(session: Session, around: Surroundings) -> None:
+    """Keep the outbox bounded; what is dropped is said."""
+    now, settings = around.now(), around.settings
+    old = now - timedelta(seconds=settings.outbox_longest_wait)
+    dropped = Counter(outbox.forget_older(session, old))
+    dropped.update(outbox.keep_newest(session, settings.outbox_kept))
+    if dropped:
+        told = ", ".join(f"{number} of {kind}" for kind, number in sorted(dropped.items()))
+        message = f"nobody could be told in time, the oldest were dropped: {told}"
+        events.add(session, "outbox-dropped", message, now=now)

@@ -49,6 +49,8 @@ def _settings(conf: cfg.ConfigOpts) -> Settings:
         refusals_kept=chosen.refusals_kept,
         launches_kept=chosen.launches_kept,
         events_kept=chosen.events_kept,
+        outbox_kept=conf.outbox.kept,
+        outbox_longest_wait=conf.outbox.longest_wait,
     )
 
 

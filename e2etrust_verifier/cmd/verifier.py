@@ -16,10 +16,11 @@ from oslo_log import log
 
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_verifier import conf as configuration
-from e2etrust_verifier.cmd import build
+from e2etrust_verifier.cmd import build, telling
 from e2etrust_verifier.db import leases, migration
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.housekeeping import Housekeeper
+from e2etrust_verifier.notify.courier import rounds
 from e2etrust_verifier.placement import Traits, placement_adapter
 from e2etrust_verifier.rpc.endpoint import VerifierEndpoint
 from e2etrust_verifier.rpc.server import make_server
@@ -50,9 +51,12 @@ def serve(conf: cfg.ConfigOpts, stop: threading.Event) -> None:
     around = build.surroundings(conf, database, _waker(keeper))
     server = make_server(conf, VerifierEndpoint(around))
     housekeeper = Housekeeper(around, conf.verifier.sweep_interval)
+    tellers = rounds(database, telling.destinations(conf), around.now, conf.outbox.interval)
     housekeeper.start()
     if keeper is not None:
         keeper.start()
+    for teller in tellers:
+        teller.start()
     server.start()
     LOG.info("e2etrust-verifier serves")
     stop.wait()
@@ -60,6 +64,8 @@ def serve(conf: cfg.ConfigOpts, stop: threading.Event) -> None:
     server.stop()
     server.wait()
     housekeeper.stop()
+    for teller in tellers:
+        teller.stop()
     if keeper is not None:
         keeper.stop()
     database.dispose()

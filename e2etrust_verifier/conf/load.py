@@ -12,7 +12,7 @@ from oslo_db import options as db_options
 from oslo_log import log
 
 from e2etrust_core.errors import E2ETrustError
-from e2etrust_verifier.conf import crypto, placement, service_auth, verifier
+from e2etrust_verifier.conf import crypto, placement, service_auth, verifier, webhook
 
 DEFAULT_FILE = "/etc/e2etrust/verifier.conf"
 DEFAULT_DATABASE = "sqlite:////var/lib/e2etrust/verifier.sqlite"
@@ -53,6 +53,8 @@ def register(conf: cfg.ConfigOpts) -> None:
     """Register every option that the verifier reads."""
     conf.register_opts(verifier.OPTIONS, verifier.GROUP)
     conf.register_opts(crypto.OPTIONS, crypto.GROUP)
+    conf.register_opts(webhook.OPTIONS, webhook.GROUP)
+    conf.register_opts(webhook.OUTBOX_OPTIONS, webhook.OUTBOX)
     service_auth.register(conf)
     placement.register(conf)
     db_options.set_defaults(conf, connection=DEFAULT_DATABASE)
@@ -66,6 +68,8 @@ def _read_all(conf: cfg.ConfigOpts) -> None:
         (verifier.GROUP, verifier.OPTIONS),
         (crypto.GROUP, crypto.OPTIONS),
         (placement.GROUP, placement.OPTIONS),
+        (webhook.GROUP, webhook.OPTIONS),
+        (webhook.OUTBOX, webhook.OUTBOX_OPTIONS),
     ):
         for option in options:
             _ = conf[group.name][option.name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from e2etrust_verifier.conf import crypto, placement, service_auth, verifier
+from e2etrust_verifier.conf import crypto, placement, service_auth, verifier, webhook
 
 
 def list_opts() -> list[tuple[str, list[Any]]]:
@@ -14,4 +14,6 @@ def list_opts() -> list[tuple[str, list[Any]]]:
         (crypto.GROUP.name, crypto.OPTIONS),
         (service_auth.GROUP.name, service_auth.documented()),
         (placement.GROUP.name, placement.documented()),
+        (webhook.GROUP.name, webhook.OPTIONS),
+        (webhook.OUTBOX.name, webhook.OUTBOX_OPTIONS),
     ]

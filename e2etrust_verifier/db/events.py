@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happened, for operators."""
+"""What happened, for operators; each is also to be told (:mod:`.outbox`)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from e2etrust_verifier.db import outbox
 from e2etrust_verifier.db.models import Event
 
 LOG = logging.getLogger(__name__)
@@ -24,11 +25,17 @@ def add(
     now: datetime,
     host: str | None = None,
     instance: str | None = None,
+    codes: tuple[str, ...] = (),
 ) -> None:
-    """Write an event to the database and to the log.  *message* may hold a host's own words."""
+    """Write an event to the database and to the log.  *message* may hold a host's own words.
+
+    :param codes: those of the refusals that it is about.
+    """
     line = printable(message)
     LOG.warning("event %s host=%s server=%s: %s", kind, host, instance, line)
-    session.add(Event(at=now, kind=kind, host=host, instance=instance, message=line))
+    event = Event(at=now, kind=kind, host=host, instance=instance, message=line)
+    session.add(event)
+    outbox.add(session, event, codes)
 
 
 def newest(

@@ -255,3 +255,70 @@ class Event(Base):
     host: Mapped[str | None] = mapped_column(NAME, index=True)
     instance: Mapped[str | None] = mapped_column(ID)
     message: Mapped[str] = mapped_column(sa.Text)
+
+
+class Outbox(Base):
+    """Something that has to be told, written in the transaction that made it true.
+
+    ``destination`` is empty until a worker hands it out to where it has to go.  ``number`` stays
+    the same however often it is sent.  Who holds it until ``claimed_until`` is ``claimed_by``.
+    """
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        sa.Index("ix_outbox_destination_due_at", "destination", "due_at"),
+        Base.__table_args__,
+    )
+
+    id: Mapped[int] = mapped_column(sa.Integer, primary_key=True)
+    number: Mapped[str] = mapped_column(ID)
+    destination: Mapped[str] = mapped_column(WORD)
+    at: Mapped[datetime] = mapped_column(Moment)
+    kind: Mapped[str] = mapped_column(WORD)
+    host: Mapped[str | None] = mapped_column(NAME)
+    instance: Mapped[str | None] = mapped_column(ID)
+    message: Mapped[str] = mapped_column(sa.Text)
+    codes: Mapped[str] = mapped_column(sa.Text)
+    attempts: Mapped[int] = mapped_column(sa.Integer)
+    due_at: Mapped[datetime] = mapped_column(Moment)
+    claimed_until: Mapped[datetime] = mapped_column(Moment)
+    claimed_by: Mapped[str] = mapped_column(WORD)
+
+
+class Worker(Base):
+    """A running e2etrust-verifier, and when it last said so."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(WORD, primary_key=True)
+    machine: Mapped[str] = mapped_column(NAME)
+    started_at: Mapped[datetime] = mapped_column(Moment)
+    seen_at: Mapped[datetime] = mapped_column(Moment, index=True)
+
+
+class Duty(Base):
+    """Work that one worker at a time does; it is free when ``until`` is over."""
+
+    __tablename__ = "duties"
+
+    name: Mapped[str] = mapped_column(WORD, primary_key=True)
+    holder: Mapped[str] = mapped_column(WORD)
+    until: Mapped[datetime] = mapped_column(Moment)
+
+
+class Revocation(Base):
+    """What was done to a host's compute service in Nova, written before it is done.
+
+    ``disabled`` and ``forced_down`` say that it was us; ``reason`` is what we wrote into Nova.
+    ``problem`` is what kept the last try from its end, or empty.
+    """
+
+    __tablename__ = "revocations"
+
+    host: Mapped[str] = mapped_column(NAME, primary_key=True)
+    acted_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    reason: Mapped[str] = mapped_column(NAME)
+    disabled: Mapped[bool] = mapped_column(sa.Boolean)
+    forced_down: Mapped[bool] = mapped_column(sa.Boolean)
+    done: Mapped[bool] = mapped_column(sa.Boolean)
+    problem: Mapped[str] = mapped_column(sa.Text)

@@ -179,9 +179,14 @@ def _condemn(
     failed = [c for c in checks if c.outcome != "pass"]
     hold = case.policy.recovery == "operator"
     if failed != standing.failed_checks(state) or state.lease_id is not None:
+        held_before = state.held
         standing.withdraw(session, state, failed, now, why="failed", hold=hold)
         told = "; ".join(f"{c.code}: {c.reason}" for c in failed)
-        events.add(session, "host-failed", told, now=now, host=host)
+        codes = tuple(c.code for c in failed)
+        events.add(session, "host-failed", told, now=now, host=host, codes=codes)
+        if state.held and not held_before:
+            why = "it failed, and its policy asks for an operator"
+            events.add(session, "host-held", why, now=now, host=host, codes=("HOST_HELD",))
     known = _ids(launches.of_host(session, host, case.challenge.issued_at))
     for domain in evidence.domains:
         if domain.demands_trust and (domain.launch, domain.instance) not in known:
@@ -215,4 +220,6 @@ def _ids(granted: list[Launch]) -> set[tuple[str, str]]:
 
 def _note_refused(around: Surroundings, host: str, exc: TrustError) -> None:
     now = around.now()
-    around.db.write(lambda s: events.add(s, "evidence-refused", str(exc), now=now, host=host))
+    around.db.write(
+        lambda s: events.add(s, "evidence-refused", str(exc), now=now, host=host, codes=(exc.code,))
+    )

@@ -41,10 +41,12 @@ def begin(around: Surroundings, request: EnrolRequest) -> EnrolChallenge:
     try:
         return _begin(around, request)
     except E2ETrustError as exc:
-        reason = f"enrolment refused: {exc}"
+        reason, codes = f"enrolment refused: {exc}", (exc.code,)
         now = around.now()
         around.db.write(
-            lambda s: events.add(s, "enrolment-refused", reason, now=now, host=request.host)
+            lambda s: events.add(
+                s, "enrolment-refused", reason, now=now, host=request.host, codes=codes
+            )
         )
         raise
 
@@ -134,6 +136,9 @@ def _enrol(session: Session, around: Surroundings, pending: Enrolment, ak_name: 
     hosts.add(session, record, held=around.settings.hold_new_hosts, now=now)
     message = f"enrolled with suite {pending.suite}, EK accepted by {pending.ek_accepted_by}"
     events.add(session, "host-enrolled", message, now=now, host=pending.host)
+    if around.settings.hold_new_hosts:
+        why = "a new host waits for an operator"
+        events.add(session, "host-held", why, now=now, host=pending.host, codes=("HOST_HELD",))
 
 
 def _same(known: Host, request: EnrolRequest) -> bool:

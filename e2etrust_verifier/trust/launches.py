@@ -232,7 +232,15 @@ def _store_refusal(
         if any(_same(row, other) for other in refusals.of_instance(session, instance)):
             return
         refusals.add(session, row, around.settings.refusals_kept)
-        events.add(session, "launch-refused", str(exc), now=now, host=host, instance=instance)
+        events.add(
+            session,
+            "launch-refused",
+            str(exc),
+            now=now,
+            host=host,
+            instance=instance,
+            codes=(exc.code,),
+        )
 
     around.db.write(work)
 

@@ -52,7 +52,9 @@ def sweep(around: Surroundings) -> list[str]:
                 continue  # renewed or ended by another worker meanwhile
             reason = why[host]
             standing.withdraw(session, state, [reason], now, why="expired", hold=False)
-            events.add(session, "lease-expired", reason.reason, now=now, host=host)
+            events.add(
+                session, "lease-expired", reason.reason, now=now, host=host, codes=(reason.code,)
+            )
             ended.append(host)
         return ended
 

@@ -26,6 +26,8 @@ class Settings:
     refusals_kept: int = 50
     launches_kept: int = 20
     events_kept: int = 5000
+    outbox_kept: int = 10000
+    outbox_longest_wait: float = 259200.0
 
 
 class KeySource(Protocol):
