@@ -16,11 +16,11 @@ from oslo_log import log
 
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_verifier import conf as configuration
-from e2etrust_verifier.cmd import build, telling
+from e2etrust_verifier.cmd import build, revoking, telling
 from e2etrust_verifier.db import leases, migration
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.housekeeping import Housekeeper
-from e2etrust_verifier.notify.courier import rounds
+from e2etrust_verifier.notify.courier import Round, rounds
 from e2etrust_verifier.placement import Traits, placement_adapter
 from e2etrust_verifier.rpc.endpoint import VerifierEndpoint
 from e2etrust_verifier.rpc.server import make_server
@@ -52,6 +52,9 @@ def serve(conf: cfg.ConfigOpts, stop: threading.Event) -> None:
     server = make_server(conf, VerifierEndpoint(around))
     housekeeper = Housekeeper(around, conf.verifier.sweep_interval)
     tellers = rounds(database, telling.destinations(conf), around.now, conf.outbox.interval)
+    revoker = revoking.reconciler(conf, database, around.now)
+    if revoker is not None:
+        tellers.append(Round("revocation", revoker.once, conf.revocation.interval))
     housekeeper.start()
     if keeper is not None:
         keeper.start()

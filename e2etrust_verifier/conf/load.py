@@ -12,7 +12,7 @@ from oslo_db import options as db_options
 from oslo_log import log
 
 from e2etrust_core.errors import E2ETrustError
-from e2etrust_verifier.conf import crypto, placement, service_auth, verifier, webhook
+from e2etrust_verifier.conf import crypto, placement, revocation, service_auth, verifier, webhook
 
 DEFAULT_FILE = "/etc/e2etrust/verifier.conf"
 DEFAULT_DATABASE = "sqlite:////var/lib/e2etrust/verifier.sqlite"
@@ -57,6 +57,7 @@ def register(conf: cfg.ConfigOpts) -> None:
     conf.register_opts(webhook.OUTBOX_OPTIONS, webhook.OUTBOX)
     service_auth.register(conf)
     placement.register(conf)
+    revocation.register(conf)
     db_options.set_defaults(conf, connection=DEFAULT_DATABASE)
     castellan_options.set_defaults(conf)
     log.register_options(conf)
@@ -68,6 +69,7 @@ def _read_all(conf: cfg.ConfigOpts) -> None:
         (verifier.GROUP, verifier.OPTIONS),
         (crypto.GROUP, crypto.OPTIONS),
         (placement.GROUP, placement.OPTIONS),
+        (revocation.GROUP, revocation.OPTIONS),
         (webhook.GROUP, webhook.OPTIONS),
         (webhook.OUTBOX, webhook.OUTBOX_OPTIONS),
     ):

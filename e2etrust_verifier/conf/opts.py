@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from e2etrust_verifier.conf import crypto, placement, service_auth, verifier, webhook
+from e2etrust_verifier.conf import crypto, placement, revocation, service_auth, verifier, webhook
 
 
 def list_opts() -> list[tuple[str, list[Any]]]:
@@ -14,6 +14,8 @@ def list_opts() -> list[tuple[str, list[Any]]]:
         (crypto.GROUP.name, crypto.OPTIONS),
         (service_auth.GROUP.name, service_auth.documented()),
         (placement.GROUP.name, placement.documented()),
+        (revocation.GROUP.name, revocation.OPTIONS),
+        (revocation.NOVA.name, revocation.documented()),
         (webhook.GROUP.name, webhook.OPTIONS),
         (webhook.OUTBOX.name, webhook.OUTBOX_OPTIONS),
     ]

@@ -50,6 +50,17 @@ def count_by(session: Session, column: sa.ColumnElement[str]) -> dict[str, int]:
     return {row[0]: row[1] for row in session.execute(query)}
 
 
+def count(session: Session) -> int:
+    """Return how many hosts are enrolled."""
+    return int(session.execute(sa.select(sa.func.count()).select_from(Host)).scalar_one())
+
+
+def failed_states(session: Session) -> list[HostState]:
+    """Return the states of enrolled hosts that failed last, by name."""
+    query = sa.select(HostState).join(Host, HostState.host == Host.name)
+    return list(session.scalars(query.where(HostState.failed != "[]").order_by(HostState.host)))
+
+
 def oldest_attestation(session: Session) -> datetime | None:
     """Return when the enrolled host that attested longest ago did."""
     query = sa.select(HostState.attested_at).join(Host, HostState.host == Host.name)

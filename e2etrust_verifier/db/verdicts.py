@@ -50,6 +50,13 @@ def newest_moment(session: Session) -> datetime | None:
     return session.scalars(sa.select(Verdict.at).order_by(Verdict.id.desc()).limit(1)).first()
 
 
+def failures_in_a_row(session: Session, host: str, most: int) -> int:
+    """Return how many of a host's newest verdicts, up to *most*, are failures in a row."""
+    query = sa.select(Verdict.trusted).where(Verdict.host == host).order_by(Verdict.id.desc())
+    newest = session.scalars(query.limit(most)).all()
+    return next((n for n, trusted in enumerate(newest) if trusted), len(newest))
+
+
 def page(session: Session, host: str, before: int | None, limit: int) -> list[Verdict]:
     """Return up to *limit* verdicts of a host, newest first, those older than number *before*."""
     query = sa.select(Verdict).where(Verdict.host == host).order_by(Verdict.id.desc()).limit(limit)

@@ -38,6 +38,12 @@ KINDS = {
     "report-refused": Kind("report.refused", "warn"),
     "outbox-dropped": Kind("outbox.dropped", "error"),
     "delivery-failed": Kind("delivery.failed", "error"),
+    "service-disabled": Kind("service.disabled", "warn"),
+    "service-enabled": Kind("service.enabled", "info"),
+    "service-evacuated": Kind("service.evacuated", "warn"),
+    "revocation-failed": Kind("revocation.failed", "error"),
+    "revocation-braked": Kind("revocation.braked", "error"),
+    "revocation-released": Kind("revocation.released", "info"),
 }
 
 

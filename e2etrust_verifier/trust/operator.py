@@ -19,7 +19,7 @@ _REVOKED = CheckResult(
     "standing",
     "fail",
     "an operator revoked the host's trust",
-    "HOST_REVOKED",
+    standing.REVOKED_CODE,
     "an operator brings it back: openstack attestation host approve",
 )
 _LONGEST_REASON = 255

@@ -35,6 +35,8 @@ HELD = CheckResult(
     "look into the checks that failed before, then: e2etrust-manage host approve",
 )
 
+#: Of a host that an operator revoked.
+REVOKED_CODE = "HOST_REVOKED"
 
 #: What stands in place of a row that cannot be read.
 UNREADABLE = CheckResult(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What has to be told, who works, and what was done in Nova."""
 
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -47,13 +48,15 @@ def upgrade() -> None:
         sa.Column("seen_at", MOMENT, nullable=False, index=True),
         **MYSQL,
     )
-    op.create_table(
+    duties = op.create_table(
         "duties",
         sa.Column("name", sa.String(length=64), primary_key=True),
         sa.Column("holder", sa.String(length=64), nullable=False),
         sa.Column("until", MOMENT, nullable=False),
         **MYSQL,
     )
+    long_ago = datetime(2000, 1, 1)  # noqa: DTZ001 - stored as UTC without a zone
+    op.bulk_insert(duties, [{"name": "revocation", "holder": "", "until": long_ago}])
     op.create_table(
         "revocations",
         sa.Column("host", sa.String(length=255), primary_key=True),

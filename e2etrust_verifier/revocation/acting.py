@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is done to one host: each step is written down before it is done.
+
+A worker that dies between the two leaves a note that says more than was done; the next worker
+looks at Nova and goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from e2etrust_core.errors import E2ETrustError
+from e2etrust_verifier.db import events, revocations
+from e2etrust_verifier.db.database import Database
+from e2etrust_verifier.db.models import Revocation
+from e2etrust_verifier.revocation.nova import ComputeService, Nova, NovaError
+from e2etrust_verifier.revocation.rule import Rule, Suspect
+
+LOG = logging.getLogger(__name__)
+
+#: What Nova shows as the reason begins so.
+MARK = "e2etrust: "
+
+
+class HostIsUp(E2ETrustError):
+    """A host has to be down before its servers can be evacuated."""
+
+    code = "NOVA_HOST_UP"
+    remedy = "fence it (power it off); then its evacuation goes on by itself"
+
+
+class Acting:
+    """Carries out what the rule asks, host by host.  Every method may be called again."""
+
+    def __init__(
+        self, database: Database, nova: Nova, rule: Rule, now: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._nova = nova
+        self._rule = rule
+        self._now = now
+
+    def begin(self, suspect: Suspect) -> None:
+        """Note that *suspect* is acted on, then act.
+
+        A service that somebody else has disabled is left as it is, now and later.
+        """
+        try:
+            service = self._nova.service(suspect.host)
+        except NovaError as exc:
+            # Noted as well: it counts, and is tried again.
+            self._write(self._row(suspect, disabled=True))
+            self._note_problem(suspect.host, exc)
+            return
+        self._write(self._row(suspect, disabled=service.enabled))
+        self.go_on(suspect.host)
+
+    def go_on(self, host: str) -> None:
+        """Do what is left to be done to a host that was begun with."""
+        row = self._database.read(lambda s: revocations.find(s, host))
+        if row is None or row.done:
+            return
+        try:
+            service = self._nova.service(host)
+            self._disable(row, service)
+            if self._rule.action == "evacuate":
+                self._evacuate(row, service)
+        except E2ETrustError as exc:
+            self._note_problem(host, exc)
+        else:
+            self._database.write(lambda s: revocations.done(s, host))
+
+    def release(self, host: str) -> None:
+        """Take back what was ours to do to a host that is trusted again, where the rule says so."""
+        row = self._database.read(lambda s: revocations.find(s, host))
+        if row is None:
+            return
+        try:
+            enabled = self._rule.reenable and self._take_back(row)
+        except E2ETrustError as exc:
+            self._note_problem(host, exc)
+            return
+
+        def work(session: Session) -> None:
+            revocations.forget(session, host)
+            if enabled:
+                told = "the host is trusted again, its compute service is enabled"
+                events.add(session, "service-enabled", told, now=self._now(), host=host)
+
+        self._database.write(work)
+
+    def _row(self, suspect: Suspect, *, disabled: bool) -> Revocation:
+        since = suspect.since.isoformat(timespec="seconds")
+        return Revocation(
+            host=suspect.host,
+            acted_at=self._now(),
+            reason=f"{MARK}{suspect.code}, not trusted since {since}",
+            disabled=disabled,
+            forced_down=False,
+            done=False,
+            problem="",
+        )
+
+    def _write(self, row: Revocation) -> None:
+        host, reason = row.host, row.reason
+        told = f"its compute service is taken out of use: {reason.removeprefix(MARK)}"
+        if not row.disabled:
+            told = "its compute service was disabled by somebody else and stays so"
+
+        def work(session: Session) -> None:
+            session.merge(row)
+            events.add(session, "service-disabled", told, now=self._now(), host=host)
+
+        self._database.write(work)
+
+    def _disable(self, row: Revocation, service: ComputeService) -> None:
+        if not row.disabled:
+            return
+        if service.enabled:
+            self._nova.disable(service, row.reason)
+            LOG.warning("nova-compute on %s is disabled: %s", row.host, row.reason)
+        elif service.disabled_reason != row.reason:
+            # Somebody else was faster, and it is theirs.
+            self._database.write(lambda s: revocations.not_ours(s, row.host))
+
+    def _evacuate(self, row: Revocation, service: ComputeService) -> None:
+        if service.up:
+            if not self._rule.force_down:
+                raise HostIsUp(f"nova-compute on {row.host} is up: nothing is evacuated")
+            self._database.write(lambda s: revocations.forced_down(s, row.host))
+            self._nova.force_down(service, True)
+        asked = [one for one in self._nova.servers_on(row.host) if self._nova.evacuate(one)]
+        told = f"Nova was asked to build {len(asked)} servers anew elsewhere"
+        self._database.write(
+            lambda s: events.add(s, "service-evacuated", told, now=self._now(), host=row.host)
+        )
+
+    def _take_back(self, row: Revocation) -> bool:
+        service = self._nova.service(row.host)
+        if row.forced_down and service.forced_down:
+            self._nova.force_down(service, False)
+        if not row.disabled or service.enabled or service.disabled_reason != row.reason:
+            return False
+        self._nova.enable(service)
+        return True
+
+    def _note_problem(self, host: str, exc: E2ETrustError) -> None:
+        told, code = f"{exc}. {exc.remedy}".rstrip(". "), exc.code
+        LOG.warning("revocation of %s: %s", host, told)
+
+        def work(session: Session) -> None:
+            if revocations.problem(session, host, told):
+                events.add(
+                    session, "revocation-failed", told, now=self._now(), host=host, codes=(code,)
+                )
+
+        self._database.write(work)
