@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
-from e2etrust_verifier.db import challenges, enrolments, events, launches, outbox, verdicts
+from e2etrust_verifier.db import challenges, enrolments, events, launches, outbox, verdicts, workers
 from e2etrust_verifier.db import leases as lease_rows
 from e2etrust_verifier.trust import leases
 from e2etrust_verifier.trust.surroundings import Surroundings
@@ -61,6 +61,7 @@ def prune(around: Surroundings) -> None:
         lease_rows.forget_ended_before(session, now - _LEASES_KEPT)
         verdicts.keep_newest(session, settings.verdicts_kept)
         launches.keep_newest(session, settings.launches_kept)
+        workers.forget_gone(session, now)
         _drop_untold(session, around)
         events.keep_newest(session, settings.events_kept)
 

@@ -18,7 +18,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from sqlalchemy.orm import Session
 
-from e2etrust_verifier.db import challenges, hosts, launches, verdicts
+from e2etrust_verifier.db import challenges, hosts, launches, outbox, revocations, verdicts, workers
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.trust import standing
 
@@ -32,6 +32,11 @@ class Fleet:
     last_verdict: float
     open_challenges: int
     started_servers: int
+    workers: int
+    last_worker: float
+    waiting: dict[str, outbox.Waiting]
+    revoked: int
+    braked: bool
 
 
 def measure(session: Session, now: datetime) -> Fleet:
@@ -43,6 +48,11 @@ def measure(session: Session, now: datetime) -> Fleet:
         _seconds(verdicts.newest_moment(session)),
         challenges.count_open(session, now),
         launches.count_started(session),
+        workers.count_alive(session, now),
+        _seconds(workers.newest_moment(session)),
+        outbox.waiting(session),
+        revocations.count(session),
+        revocations.braked(session),
     )
 
 
@@ -60,6 +70,7 @@ class FleetCollector:
         for word, number in fleet.by_state.items():
             states.add_metric([word], number)
         yield states
+        yield from _outbox(fleet.waiting)
         for name, text, value in (
             (
                 "oldest_attestation_timestamp_seconds",
@@ -73,6 +84,10 @@ class FleetCollector:
             ),
             ("open_challenges", "Challenges that wait for their answer", fleet.open_challenges),
             ("started_servers", "Servers that run under a launch", fleet.started_servers),
+            ("workers", "e2etrust-verifier processes that were seen lately", fleet.workers),
+            ("last_worker_timestamp_seconds", "When any of them was seen last", fleet.last_worker),
+            ("revoked_hosts", "Hosts that Nova was asked to take out of use", fleet.revoked),
+            ("revocation_braked", "1 where too many hosts are due: look", float(fleet.braked)),
         ):
             yield GaugeMetricFamily(f"e2etrust_{name}", text, value=value)
 
@@ -88,6 +103,22 @@ class Metrics:
         registry.register(FleetCollector(lambda: fleet))
         encoder, kind = exposition.choose_encoder(req.get_header("Accept") or "")
         resp.content_type, resp.data = kind, encoder(registry)
+
+
+def _outbox(waiting: dict[str, outbox.Waiting]) -> Iterator[Metric]:
+    number = GaugeMetricFamily(
+        "e2etrust_outbox_waiting", "Events that wait to be told", labels=["destination"]
+    )
+    oldest = GaugeMetricFamily(
+        "e2etrust_outbox_oldest_timestamp_seconds",
+        "When the oldest of them happened",
+        labels=["destination"],
+    )
+    for name, found in sorted(waiting.items()):
+        number.add_metric([name or "unsorted"], found.number)
+        oldest.add_metric([name or "unsorted"], found.oldest.timestamp())
+    yield number
+    yield oldest
 
 
 def _seconds(moment: datetime | None) -> float:

@@ -23,6 +23,7 @@ from e2etrust_verifier.api import (
     errors,
     events,
     evidence,
+    health,
     hosts,
     inventory,
     metrics,
@@ -43,14 +44,26 @@ def make_application(conf: cfg.ConfigOpts) -> Any:
     app = falcon.App()
     for path, resource in routes(conf).items():
         app.add_route(path, resource)
-    app.add_route("/metrics", metrics.Metrics(Database(conf)))
+    database = Database(conf)
+    app.add_route("/metrics", metrics.Metrics(database))
     errors.install(app)
     authenticated = auth_token.AuthProtocol(
         app, {"oslo_config_config": conf, "delay_auth_decision": True}
     )
     # An application and not a filter since oslo.middleware 8: as a filter it answers everything.
-    health = healthcheck.Healthcheck(None, {})
-    return _beside(authenticated, "/healthcheck", health)
+    return _beside(
+        authenticated,
+        {
+            "/healthcheck": _health(database, health.DATABASE),
+            "/healthcheck/verifier": _health(database, health.DATABASE, health.WORKERS),
+        },
+    )
+
+
+def _health(database: Database, *checks: str) -> Any:
+    return healthcheck.Healthcheck(
+        None, {"backends": ",".join(checks), "e2etrust_database": database}
+    )
 
 
 def routes(conf: cfg.ConfigOpts) -> dict[str, Any]:
@@ -76,11 +89,11 @@ def routes(conf: cfg.ConfigOpts) -> dict[str, Any]:
     }
 
 
-def _beside(app: Any, path: str, other: Any) -> Any:
-    """Return an application that hands *path* to *other*, and all else to *app*."""
+def _beside(app: Any, others: dict[str, Any]) -> Any:
+    """Return an application that hands some paths to *others*, and all else to *app*."""
 
     def dispatch(environ: dict[str, Any], start_response: Any) -> Any:
-        chosen = other if environ.get("PATH_INFO") == path else app
+        chosen = others.get(environ.get("PATH_INFO", ""), app)
         return chosen(environ, start_response)
 
     return dispatch

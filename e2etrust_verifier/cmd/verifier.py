@@ -19,6 +19,7 @@ from e2etrust_verifier import conf as configuration
 from e2etrust_verifier.cmd import build, revoking, telling
 from e2etrust_verifier.db import leases, migration
 from e2etrust_verifier.db.database import Database
+from e2etrust_verifier.heartbeat import Heartbeat
 from e2etrust_verifier.housekeeping import Housekeeper
 from e2etrust_verifier.notify.courier import Round, rounds
 from e2etrust_verifier.placement import Traits, placement_adapter
@@ -55,15 +56,18 @@ def serve(conf: cfg.ConfigOpts, stop: threading.Event) -> None:
     revoker = revoking.reconciler(conf, database, around.now)
     if revoker is not None:
         tellers.append(Round("revocation", revoker.once, conf.revocation.interval))
+    heartbeat = Heartbeat(database, around.now)
     housekeeper.start()
     if keeper is not None:
         keeper.start()
     for teller in tellers:
         teller.start()
     server.start()
+    heartbeat.start()
     LOG.info("e2etrust-verifier serves")
     stop.wait()
     LOG.info("e2etrust-verifier ends")
+    heartbeat.stop()
     server.stop()
     server.wait()
     housekeeper.stop()

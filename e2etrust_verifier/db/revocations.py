@@ -23,6 +23,11 @@ def everyone(session: Session) -> list[Revocation]:
     return list(session.scalars(sa.select(Revocation).order_by(Revocation.host)))
 
 
+def count(session: Session) -> int:
+    """Return how many hosts are acted on and not released."""
+    return int(session.execute(sa.select(sa.func.count()).select_from(Revocation)).scalar_one())
+
+
 def acted_since(session: Session, moment: datetime) -> set[str]:
     """Return the hosts acted on since *moment*, those released meanwhile included."""
     query = sa.select(Event.host).where(

@@ -31,7 +31,15 @@ class ListHost(command.Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         asked = parsed_args.state, parsed_args.limit, parsed_args.marker
         hosts = client_of(self.app.client_manager).hosts(*asked)
-        columns = ("Host", "State", "Level", "Lease seconds", "Since", "Failed checks")
+        columns = (
+            "Host",
+            "State",
+            "Level",
+            "Lease seconds",
+            "Since",
+            "Last attested",
+            "Failed checks",
+        )
         return columns, [_row(h) for h in hosts]
 
 
@@ -176,4 +184,5 @@ def _shown(host: HostState) -> Any:
 
 def _row(host: HostState) -> tuple[Any, ...]:
     failed = ", ".join(c.check for c in host.checks if c.outcome != "pass")
-    return host.name, host.state, host.level, round(host.lease_seconds, 1), host.since, failed
+    left = round(host.lease_seconds, 1)
+    return host.name, host.state, host.level, left, host.since, host.last_attested, failed

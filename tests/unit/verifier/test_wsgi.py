@@ -3,16 +3,30 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from falcon import testing
 from oslo_config import cfg
+from oslo_db import options
 from prometheus_client.parser import text_string_to_metric_families
 
 from e2etrust_verifier import conf as configuration
 from e2etrust_verifier.api.wsgi import make_application
-from e2etrust_verifier.db import migration
+from e2etrust_verifier.db import events, migration, workers
 from e2etrust_verifier.db.database import Database
+from e2etrust_verifier.heartbeat import Heartbeat
 from e2etrust_verifier.trust import records
+
+
+@pytest.fixture
+def database(tmp_path):
+    conf = cfg.ConfigOpts()
+    options.set_defaults(conf, connection=f"sqlite:///{tmp_path}/v.sqlite")
+    conf([])
+    made = Database(conf)
+    yield made
+    made.dispose()
 
 
 @pytest.fixture
@@ -52,3 +66,60 @@ def test_metrics_need_no_token_and_count_the_fleet(client):
     states = {s.labels["state"]: s.value for s in found["e2etrust_hosts"].samples}
     assert states == {"trusted": 0, "untrusted": 0, "held": 0, "unknown": 0}
     assert found["e2etrust_last_verdict_timestamp_seconds"].samples[0].value == 0
+
+
+@pytest.fixture
+def now():
+    # Not the moment at which this file was read: workers count as gone after 45 seconds.
+    return datetime.now(UTC)
+
+
+def metric(client, name):
+    text = client.simulate_get("/metrics").text
+    found = {one.name: one for one in text_string_to_metric_families(text)}
+    return [(s.labels, s.value) for s in found[f"e2etrust_{name}"].samples]
+
+
+def test_without_a_worker_the_api_is_healthy_and_the_verifier_is_not(client):
+    assert client.simulate_get("/healthcheck").status_code == 200
+    answer = client.simulate_get("/healthcheck/verifier")
+    assert answer.status_code == 503
+    assert "no e2etrust-verifier works" in answer.text
+    assert metric(client, "workers") == [({}, 0)]
+
+
+def test_worker_that_beats_is_seen_and_one_that_ended_or_fell_silent_is_not(client, database, now):
+    beating = Heartbeat(database, lambda: now)
+    silent = Heartbeat(database, lambda: now - timedelta(minutes=1))
+    for one in (beating, beating, silent):
+        one.beat()
+    assert client.simulate_get("/healthcheck/verifier").status_code == 200
+    assert metric(client, "workers") == [({}, 1)]
+    ended = Heartbeat(database, lambda: now)
+    ended.start()
+    ended.stop()
+    assert metric(client, "workers") == [({}, 1)]
+    assert metric(client, "last_worker_timestamp_seconds") == [({}, pytest.approx(now.timestamp()))]
+
+
+def test_database_that_is_away_is_told_without_its_address(client, tmp_path):
+    (tmp_path / "v.sqlite").write_bytes(b"no database" * 1000)
+    for path in ("/healthcheck", "/healthcheck/verifier"):
+        answer = client.simulate_get(path)
+        assert answer.status_code == 503
+        assert "the database does not answer" in answer.text
+        assert "sqlite" not in answer.text
+
+
+def test_what_waits_to_be_told_is_counted(client, database, now):
+    database.write(lambda s: events.add(s, "host-trusted", "m", now=now))
+    assert metric(client, "outbox_waiting") == [({"destination": "unsorted"}, 1)]
+    assert metric(client, "revocation_braked") == [({}, 0)]
+    database.write(lambda s: events.add(s, "revocation-braked", "m", now=now))
+    assert metric(client, "revocation_braked") == [({}, 1)]
+
+
+def test_worker_that_has_been_gone_for_a_day_is_forgotten(client, database, now):
+    Heartbeat(database, lambda: now - timedelta(days=2)).beat()
+    database.write(lambda s: workers.forget_gone(s, now))
+    assert metric(client, "last_worker_timestamp_seconds") == [({}, 0)]

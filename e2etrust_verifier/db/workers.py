@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who works: each e2etrust-verifier says every few seconds that it is there."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from e2etrust_verifier.db.models import Worker
+
+#: Seconds between two words of a worker, and after how many without one it counts as gone.
+EVERY = 10.0
+GONE_AFTER = timedelta(seconds=45)
+_FORGOTTEN_AFTER = timedelta(days=1)
+
+
+def seen(session: Session, worker: str, machine: str, now: datetime) -> None:
+    """Note that *worker* is there."""
+    row = session.get(Worker, worker)
+    if row is None:
+        session.add(Worker(id=worker, machine=machine, started_at=now, seen_at=now))
+    else:
+        row.seen_at = now
+
+
+def gone(session: Session, worker: str) -> None:
+    """Note that *worker* ends in order."""
+    session.execute(sa.delete(Worker).where(Worker.id == worker))
+
+
+def count_alive(session: Session, now: datetime) -> int:
+    """Return how many were seen lately."""
+    query = sa.select(sa.func.count()).select_from(Worker)
+    return int(session.execute(query.where(Worker.seen_at > now - GONE_AFTER)).scalar_one())
+
+
+def newest_moment(session: Session) -> datetime | None:
+    """Return when any was seen last."""
+    return session.execute(sa.select(sa.func.max(Worker.seen_at))).scalar_one()
+
+
+def forget_gone(session: Session, now: datetime) -> None:
+    session.execute(sa.delete(Worker).where(Worker.seen_at < now - _FORGOTTEN_AFTER))
