@@ -83,8 +83,9 @@ def register(conf: cfg.ConfigOpts) -> None:
     loading.register_auth_conf_options(conf, NOVA.name)
     loading.register_adapter_conf_options(conf, NOVA.name)
     conf.set_default("service_type", "compute", NOVA.name)
-    # Without one a Nova that hangs would hang the comparison.
-    conf.set_default("timeout", 30, NOVA.name)
+    # Without one a Nova that hangs would hang the comparison.  Nova itself waits a minute for a
+    # nova-compute that is dead and not yet seen to be.
+    conf.set_default("timeout", 90, NOVA.name)
 
 
 def documented() -> list[Any]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import oslo_messaging
 import pytest
 import tenacity
 from oslo_config import cfg
+from standardwebhooks.webhooks import Webhook
 
 from e2etrust_core.messages import EXCHANGE, VERIFIER_TOPIC, RemoteRefusal
 from e2etrust_core.tpm.device import Tpm
@@ -24,6 +26,7 @@ from tests.functional.rabbitmq_fixture import Broker
 from tests.functional.swtpm_fixture import EmulatedTpm
 from tests.functional.verifier.conftest import write_conf
 from tests.functional.verifier.host import Host
+from tests.unit.verifier.notify.web_server import WebServer
 
 ROOT = Path(__file__).resolve().parents[3]
 BIN = Path(sys.executable).parent
@@ -209,3 +212,37 @@ def test_cve_2022_23952_configuration_that_others_read_stops_the_service(service
     assert done.returncode == 1
     assert "CONFIGURATION_OPEN" in done.stderr
     assert "chmod" in done.stderr
+
+
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
+def test_what_was_decided_while_no_worker_ran_is_told_when_one_starts(service, call):
+    made, tpm = service
+    secret = base64.b64encode(bytes(range(32))).decode()
+    path = made.conf.parent / "webhook-secret"
+    path.touch(mode=0o600)
+    path.write_text(f"whsec_{secret}\n")
+    with WebServer(answers=["close", 503]) as server:
+        made.conf.write_text(
+            f"{made.conf.read_text()}[webhook]\nurls = {server.url()}\nsecret_file = {path}\n"
+            "first_pause = 0.2\ntimeout = 1\n[outbox]\ninterval = 0.1\n"
+        )
+        process = made.start()
+        enrolled(tpm, call)
+        process.kill()
+        process.wait()
+        made.manage("host", "revoke", "host1")
+        made.start()
+        wait_until_heard(server, secret, {"e2etrust.host.enrolled", "e2etrust.host.revoked"}, made)
+
+
+def wait_until_heard(server: WebServer, secret: str, types: set[str], made: Service) -> None:
+    """Wait for all *types*, rightly signed; a dead worker's claim holds for 50 s at most."""
+    deadline = time.monotonic() + 90
+    while True:
+        told = [
+            Webhook(secret).verify(one.body.decode(), one.headers) for one in list(server.received)
+        ]
+        if not server.answers and {one["type"] for one in told} == types:
+            return
+        assert time.monotonic() < deadline, made.log
+        time.sleep(0.1)

@@ -37,3 +37,9 @@ def test_types_are_of_the_form_that_standard_webhooks_ask_for_and_no_two_are_the
 def test_kind_of_another_release_is_told_under_its_own_name():
     told = kinds.kind("host-moved")
     assert (told.type, told.priority) == ("e2etrust.event.host_moved", "info")
+
+
+def test_docs_name_every_type_with_its_priority():
+    text = (ROOM.parent / "doc/source/admin/notifications.rst").read_text()
+    told = dict(re.findall(r"^``(e2etrust\.\S+)``\s+(info|warn|error)\s", text, re.MULTILINE))
+    assert told == {one.type: one.priority for one in map(kinds.kind, kinds.KINDS)}
