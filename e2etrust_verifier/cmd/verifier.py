@@ -67,6 +67,8 @@ def serve(conf: cfg.ConfigOpts, stop: threading.Event) -> None:
     LOG.info("e2etrust-verifier serves")
     stop.wait()
     LOG.info("e2etrust-verifier ends")
+    for teller in tellers:
+        teller.ask_to_stop()
     heartbeat.stop()
     server.stop()
     server.wait()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import socket
+from importlib.metadata import entry_points
 from typing import Any
 
 import oslo_messaging
@@ -11,10 +12,18 @@ from oslo_config import cfg
 from oslo_messaging.transport import NotificationTransport
 
 from e2etrust_core import wire
+from e2etrust_core.errors import E2ETrustError
 from e2etrust_verifier.notify.destination import DeliveryFailed, Patience
 from e2etrust_verifier.notify.notice import Notice, Priority
 
 _TIMEOUT = 60.0
+
+
+class NotificationDriverUnknown(E2ETrustError):
+    """A notification driver that is configured is not installed."""
+
+    code = "NOTIFICATION_DRIVER"
+    remedy = "correct [oslo_messaging_notifications] driver; messagingv2 is the usual one"
 
 
 class _TellingTransport(NotificationTransport):
@@ -57,8 +66,17 @@ class Bus:
 
 
 def bus(conf: cfg.ConfigOpts) -> Bus | None:
-    """Return the destination, None where no notification driver is configured."""
+    """Return the destination, None where no notification driver is configured.
+
+    :raises NotificationDriverUnknown: one is not there.
+    """
     transport = oslo_messaging.get_notification_transport(conf)
     # The notifier registers its own options; they are known only after that.
     made = Bus(transport)
-    return made if conf.oslo_messaging_notifications.driver else None
+    named = conf.oslo_messaging_notifications.driver
+    known = {one.name for one in entry_points(group="oslo.messaging.notify.drivers")}
+    for driver in named:
+        # The notifier would only warn, and tell nobody.
+        if driver not in known:
+            raise NotificationDriverUnknown(f"there is no notification driver {driver}")
+    return made if named else None

@@ -138,7 +138,12 @@ class Round:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self, timeout: float = 10.0) -> None:
+    def ask_to_stop(self) -> None:
+        """Begin nothing more.  Returns at once."""
+        self._stopping.set()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """End; what a slow destination keeps longer is told again by another worker."""
         self._stopping.set()
         self._thread.join(timeout)
 

@@ -7,18 +7,21 @@ Microversion 2.53 (Pike): services have UUIDs, and evacuation has no ``force``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from keystoneauth1 import adapter, loading
 from keystoneauth1 import exceptions as ks_exc
 from oslo_config import cfg
 
-from e2etrust_core.errors import E2ETrustError
+from e2etrust_core import wire
+from e2etrust_core.errors import E2ETrustError, InputError
 
 _HEADERS = {"OpenStack-API-Version": "compute 2.53"}
 _PAGE = 200
 _CONFLICT = 409
+
+T = TypeVar("T")
 
 
 class NovaError(E2ETrustError):
@@ -46,6 +49,33 @@ class ComputeService:
     forced_down: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """What Nova answers of a service, as far as it is read."""
+
+    id: str
+    host: str
+    status: str
+    state: str
+    disabled_reason: str | None = None
+    forced_down: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Services:
+    services: list[_Service]
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Servers:
+    servers: list[_Server]
+
+
 def nova_adapter(conf: cfg.ConfigOpts) -> adapter.Adapter | None:
     """Return the adapter that [nova] describes, None where it names no account."""
     auth = loading.load_auth_from_conf_options(conf, "nova")
@@ -64,7 +94,7 @@ class Nova:
     def service(self, host: str) -> ComputeService:
         """Return the compute service on *host*.  Raises ServiceUnknown."""
         path = f"/os-services?binary=nova-compute&host={quote(host, safe='')}"
-        found = [s for s in self._ask("GET", path)["services"] if s["host"] == host]
+        found = [s for s in self._read(_Services, path).services if s.host == host]
         if not found:
             raise ServiceUnknown(f"Nova knows no nova-compute on {host}")
         return _service(found[0])
@@ -83,29 +113,33 @@ class Nova:
         found: list[str] = []
         query = f"/servers?all_tenants=1&host={quote(host, safe='')}&limit={_PAGE}"
         path = query
-        while True:
-            page = [server["id"] for server in self._ask("GET", path)["servers"]]
-            found += page
-            if len(page) < _PAGE:
-                return found
-            path = f"{query}&marker={page[-1]}"
+        # Until a page is empty: Nova may be set to give shorter ones than are asked for.
+        while page := self._read(_Servers, path).servers:
+            found += [server.id for server in page]
+            path = f"{query}&marker={page[-1].id}"
+        return found
 
     def evacuate(self, server: str) -> bool:
         """Have *server* built anew elsewhere; False where it is in the midst of something."""
         body: dict[str, Any] = {"evacuate": {}}
-        told = self._send("POST", f"/servers/{quote(server, safe='')}/action", json=body)
+        path = f"/servers/{quote(server, safe='')}/action"
+        told = self._send("POST", path, json=body)
         if told.status_code == _CONFLICT:
             return False
-        _ = _checked(told, "evacuate")
+        _check(told, f"evacuation of {server}")
         return True
 
     def _change(self, service: ComputeService, body: dict[str, Any]) -> None:
-        self._ask("PUT", f"/os-services/{service.id}", json=body)
+        path = f"/os-services/{quote(service.id, safe='')}"
+        _check(self._send("PUT", path, json=body), "change of a compute service")
 
-    def _ask(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
-        return _checked(
-            self._send(method, path, **kwargs), f"{method} {path.split('?', maxsplit=1)[0]}"
-        )
+    def _read(self, kind: type[T], path: str) -> T:
+        told = self._send("GET", path)
+        _check(told, path.split("?", maxsplit=1)[0])
+        try:
+            return wire.from_json(kind, told.content)
+        except InputError as exc:
+            raise NovaError(f"Nova's answer cannot be read: {exc.reason}") from None
 
     def _send(self, method: str, path: str, **kwargs: Any) -> Any:
         try:
@@ -114,18 +148,16 @@ class Nova:
             raise NovaError(f"Nova cannot be reached ({type(exc).__name__})") from exc
 
 
-def _checked(told: Any, what: str) -> dict[str, Any]:
+def _check(told: Any, what: str) -> None:
     if told.status_code >= 400:
         raise NovaError(f"{what}: HTTP {told.status_code}")
-    return told.json() if told.content else {}
 
 
-def _service(told: dict[str, Any]) -> ComputeService:
-    forced = bool(told.get("forced_down"))
+def _service(told: _Service) -> ComputeService:
     return ComputeService(
-        id=told["id"],
-        enabled=told["status"] == "enabled",
-        disabled_reason=told.get("disabled_reason") or "",
-        up=told["state"] == "up" and not forced,
-        forced_down=forced,
+        id=told.id,
+        enabled=told.status == "enabled",
+        disabled_reason=told.disabled_reason or "",
+        up=told.state == "up" and not told.forced_down,
+        forced_down=told.forced_down,
     )

@@ -17,6 +17,7 @@ from e2etrust_verifier import conf as configuration
 from e2etrust_verifier.cmd import telling
 from e2etrust_verifier.db import events, migration, outbox
 from e2etrust_verifier.db.database import Database
+from e2etrust_verifier.notify.bus import NotificationDriverUnknown
 from e2etrust_verifier.notify.courier import Courier, Round, Sorter, rounds
 from e2etrust_verifier.notify.notice import Notice
 from e2etrust_verifier.trust.surroundings import utc_now
@@ -134,6 +135,13 @@ def test_event_is_heard_once_and_also_across_a_restart_of_the_broker(
 def test_without_a_driver_nothing_is_told(conf, database):
     conf.set_override("driver", [], "oslo_messaging_notifications")
     assert telling.destinations(conf) == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_driver_that_is_not_there_is_an_error_and_not_silence(conf, database):
+    conf.set_override("driver", ["mesagingv2"], "oslo_messaging_notifications")
+    with pytest.raises(NotificationDriverUnknown, match="mesagingv2"):
+        telling.destinations(conf)
 
 
 class Slow:

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first line of `attestation host show` answers "why"."""
+"""The first line of `attestation host show` answers "why"; the list says who fell silent."""
 
 from __future__ import annotations
+
+from types import SimpleNamespace
 
 import pytest
 
 from e2etrust_client.model import HostState
+from e2etrust_client.osc.v1 import host
 from e2etrust_client.osc.v1.host import _shown, why
 from e2etrust_core.appraisal.model import CheckResult
 
@@ -29,3 +32,14 @@ def test_state_without_a_failed_check_is_explained(state, word):
 def test_level_of_the_lease_is_shown():
     columns, values = _shown(HostState("h", "trusted", level=3))
     assert dict(zip(columns, values, strict=True))["level"] == 3
+
+
+def test_list_shows_when_each_host_attested_last(monkeypatch):
+    known = HostState("h", "unknown", since="2026-01-02", last_attested="2026-01-01")
+    client = SimpleNamespace(hosts=lambda *_: [known])
+    monkeypatch.setattr(host, "client_of", lambda _manager: client)
+    command = host.ListHost(SimpleNamespace(client_manager=None), None)
+    asked = SimpleNamespace(state=None, limit=None, marker=None)
+    columns, rows = command.take_action(asked)
+    (row,) = (dict(zip(columns, one, strict=True)) for one in rows)
+    assert row["Last attested"] == "2026-01-01"

@@ -31,8 +31,10 @@ class NovaService:
         self.busy: set[str] = set()
         self.evacuated: list[str] = []
         self.changes: list[tuple[str, dict[str, Any]]] = []
+        self.longest_page = 100
         self.down = False
         self.dies = False
+        self.garbled = b""
 
     def disable(self, host: str, reason: str) -> None:
         self.services[host].update(status="disabled", disabled_reason=reason)
@@ -49,7 +51,7 @@ class NovaService:
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         status, body = self._answer(method, parts.path, query, kwargs.get("json"))
         text = json.dumps(body).encode() if body is not None else b""
-        return SimpleNamespace(status_code=status, content=text, json=lambda: json.loads(text))
+        return SimpleNamespace(status_code=status, content=self.garbled or text)
 
     def _answer(
         self, method: str, path: str, query: dict[str, str], body: Any
@@ -60,7 +62,7 @@ class NovaService:
         if method == "GET" and path == "/servers":
             ids = self.servers.get(query["host"], [])
             after = ids.index(query["marker"]) + 1 if "marker" in query else 0
-            page = ids[after : after + int(query["limit"])]
+            page = ids[after : after + min(int(query["limit"]), self.longest_page)]
             return 200, {"servers": [{"id": one} for one in page]}
         if method == "PUT":
             return self._change(path.split("/")[2].removeprefix("id-"), body)

@@ -318,3 +318,16 @@ def test_removed_host_is_forgotten_and_nova_left_as_it_is(cloud):
     worker.once()
     assert cloud.row("host1") is None
     assert cloud.nova.status("host1")[0] == "disabled"
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"{}", b'{"services": [{"host": "host1"}]}'])
+def test_answer_that_is_not_novas_is_a_failed_try(cloud, answer):
+    cloud.nova.garbled = answer
+    cloud.fail("host1")
+    worker = cloud.worker()
+    worker.once()
+    cloud.nova.garbled = b""
+    ((_, told),) = cloud.told("revocation-failed")
+    assert told.startswith("NOVA_FAILED")
+    worker.once()
+    assert cloud.nova.status("host1")[0] == "disabled"
