@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from e2etrust_verifier.db import hosts, leases, revocations, verdicts
 from e2etrust_verifier.db.models import HostState
 from e2etrust_verifier.revocation.rule import Fleet, Rule, Suspect
-from e2etrust_verifier.trust import standing
+from e2etrust_verifier.trust import current_policy, standing
 
 _HOUR = timedelta(hours=1)
 
@@ -44,7 +44,8 @@ def look(session: Session, rule: Rule, now: datetime) -> Found:
 def _suspect(session: Session, rule: Rule, state: HostState) -> Suspect:
     failed = standing.failed_checks(state)
     code = failed[0].code if failed else ""
-    if failed == [standing.EXPIRED]:
+    if failed == [standing.EXPIRED] or [c.check for c in failed] == [current_policy.CHECK]:
+        # Nothing came; where there was no policy for it, nothing was asked either.
         return Suspect(state.host, state.since, 0, code, "expired")
     if code == standing.REVOKED_CODE:
         return Suspect(state.host, state.since, 0, code, "revoked")

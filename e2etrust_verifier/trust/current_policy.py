@@ -8,7 +8,8 @@ from e2etrust_core.errors import E2ETrustError
 from e2etrust_verifier.trust import policy_versions
 from e2etrust_verifier.trust.surroundings import Surroundings
 
-_CHECK = "policy"
+#: The check that says so.
+CHECK = "policy"
 
 
 def of_host(around: Surroundings, host: str) -> HostPolicy:
@@ -29,5 +30,5 @@ def missing(around: Surroundings, host: str) -> CheckResult | None:
     try:
         of_host(around, host)
     except E2ETrustError as exc:
-        return CheckResult(_CHECK, "fail", exc.reason, exc.code, exc.remedy)
+        return CheckResult(CHECK, "fail", exc.reason, exc.code, exc.remedy)
     return None

@@ -17,7 +17,7 @@ from e2etrust_verifier.db.models import Host, Revocation
 from e2etrust_verifier.revocation.nova import Nova
 from e2etrust_verifier.revocation.reconciler import Reconciler
 from e2etrust_verifier.revocation.rule import Rule
-from e2etrust_verifier.trust import operator, standing
+from e2etrust_verifier.trust import current_policy, operator, standing
 from tests.unit.verifier.revocation.nova_service import NovaService
 
 RULE = Rule(action="disable", max_hosts_per_hour=2, max_fraction=1.0, reenable=True)
@@ -127,8 +127,12 @@ def test_failures_in_a_row_are_counted_since_the_last_pass(cloud):
     assert len(cloud.nova.changes) == 1
 
 
-def test_silent_host_is_left_alone_unless_the_rule_says_otherwise(cloud):
-    cloud.fail("host1", [standing.EXPIRED])
+NO_POLICY = CheckResult(current_policy.CHECK, "fail", "no policy", "POLICY_NONE", "write one")
+
+
+@pytest.mark.parametrize("why", [standing.EXPIRED, NO_POLICY], ids=["silent", "no policy"])
+def test_host_of_which_nothing_came_is_left_alone_unless_the_rule_says_otherwise(cloud, why):
+    cloud.fail("host1", [why])
     cloud.worker().once()
     assert cloud.nova.changes == []
     cloud.worker(expired=True).once()
