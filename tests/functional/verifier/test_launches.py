@@ -61,6 +61,7 @@ def keys(laboratory):
     class Conf:
         class verifier:  # noqa: N801
             signing_key = laboratory.directory / "signing-key.pem"
+            sm2_signing_key = ""
             retired_keys: list[str] = []
 
     return records.published_keys(Conf)
