@@ -53,6 +53,20 @@ class Jwks:
 
 
 @dataclass(frozen=True, slots=True)
+class Summary:
+    """``hosts`` counts enrolled hosts by how they stand at the moment ``at``; times are ISO 8601
+    with a zone; ``workers`` are the verifier's processes that were seen lately."""
+
+    at: str
+    hosts: dict[StandingWord, int]
+    oldest_attestation: str | None
+    last_verdict: str | None
+    open_challenges: int
+    started_servers: int
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """``lease_seconds`` are left; times are ISO 8601 with a zone.  ``checks`` are those of the last
     appraisal, in a list of hosts only those that failed; ``failing_since`` (not in a list) says

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import get_args
 
 import falcon
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from e2etrust_core import wire
@@ -23,11 +24,13 @@ from e2etrust_verifier.trust import operator, results, standing
 from e2etrust_verifier.trust.errors import HostUnknown
 
 _MAX_ACTION = 4096
+LONGEST_NAME = 255
 
 
 @dataclass(frozen=True)
 class Hosts:
-    """``?state=`` of :data:`.standing.StandingWord`, ``?limit=`` and ``?marker=`` (a name)."""
+    """``?state=`` of :data:`.standing.StandingWord`, one or more of them with commas between,
+    ``?name=`` (a part of it), ``?limit=`` and ``?marker=`` (a name)."""
 
     database: Database
     access: Access
@@ -36,12 +39,8 @@ class Hosts:
         self.access.require(req, rules.LIST)
         now = datetime.now(UTC)
         limit, after = paging.limit(req), req.get_param("marker")
-        asked = req.get_param("state")
-        if asked is not None and asked not in get_args(standing.StandingWord):
-            known = ", ".join(get_args(standing.StandingWord))
-            raise InputError(f"state is one of {known}")
-        where = standing.word_of_row(now) == asked if asked is not None else None
-        found = self.database.read(lambda s: hosts.page(s, after, limit, where))
+        where = _conditions(req, now)
+        found = self.database.read(lambda s: hosts.page(s, after, limit, *where))
         more = paging.next_link(req, found[-1][0].name) if len(found) == limit else []
         listed = [_brief(host.name, state, now) for host, state in found]
         resp.media = wire.to_dict(answers.Hosts(listed, more))
@@ -132,6 +131,21 @@ class Actions:
             raise unknown_host() from None
         found = self.database.read(lambda s: _whole(s, name, hosts.state(s, name), now))
         resp.media = wire.to_dict(found)
+
+
+def _conditions(req: falcon.Request, now: datetime) -> list[sa.ColumnElement[bool]]:
+    """Return what is asked of the hosts in a list.  Raises InputError."""
+    found: list[sa.ColumnElement[bool]] = []
+    if (asked := req.get_param("state")) is not None:
+        known = get_args(standing.StandingWord)
+        if not set(words := asked.split(",")) <= set(known):
+            raise InputError(f"state is one of {', '.join(known)}, or several of them")
+        found.append(standing.word_of_row(now).in_(words))
+    if (part := req.get_param("name")) is not None:
+        if len(part) > LONGEST_NAME:
+            raise InputError(f"no host's name is longer than {LONGEST_NAME} characters")
+        found.append(hosts.name_contains(part))
+    return found
 
 
 def _who(req: falcon.Request) -> str:

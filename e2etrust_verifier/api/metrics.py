@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import get_args
 
 import falcon
 from prometheus_client import CollectorRegistry, exposition
@@ -18,9 +17,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from sqlalchemy.orm import Session
 
-from e2etrust_verifier.db import challenges, hosts, launches, outbox, revocations, verdicts, workers
+from e2etrust_verifier.db import outbox, revocations, workers
 from e2etrust_verifier.db.database import Database
-from e2etrust_verifier.trust import standing
+from e2etrust_verifier.trust import fleet as numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +40,14 @@ class Fleet:
 
 def measure(session: Session, now: datetime) -> Fleet:
     """Count; each number is one query, however many hosts there are."""
-    counted = hosts.count_by(session, standing.word_of_row(now))
+    found = numbers.measure(session, now)
     return Fleet(
-        {word: counted.get(word, 0) for word in get_args(standing.StandingWord)},
-        _seconds(hosts.oldest_attestation(session)),
-        _seconds(verdicts.newest_moment(session)),
-        challenges.count_open(session, now),
-        launches.count_started(session),
-        workers.count_alive(session, now),
+        {str(word): count for word, count in found.by_state.items()},
+        _seconds(found.oldest_attestation),
+        _seconds(found.last_verdict),
+        found.open_challenges,
+        found.started_servers,
+        found.workers,
         _seconds(workers.newest_moment(session)),
         outbox.waiting(session),
         revocations.count(session),

@@ -13,9 +13,11 @@ import msgspec
 from e2etrust_core.appraisal.recorded import RecordedAppraisal
 from e2etrust_core.appraisal.result_token import MEDIA_TYPE
 from e2etrust_verifier.api import answers
+from e2etrust_verifier.api.hosts import LONGEST_NAME
 from e2etrust_verifier.api.paging import MOST
 from e2etrust_verifier.api.version import API_VERSION
 from e2etrust_verifier.policies import events as event_rules
+from e2etrust_verifier.policies import fleet as fleet_rules
 from e2etrust_verifier.policies import hosts as host_rules
 from e2etrust_verifier.policies import inventory as inventory_rules
 from e2etrust_verifier.policies import servers as server_rules
@@ -55,7 +57,16 @@ class Operation:
 _LIMIT = Parameter("limit", {"type": "integer", "minimum": 1, "maximum": MOST}, "at most so many")
 _NUMBER = Parameter("marker", {"type": "integer", "minimum": 1}, "the last one of the page before")
 _NAME = Parameter("marker", {"type": "string"}, "the last name of the page before")
-_STATE = Parameter("state", {"enum": list(get_args(StandingWord))}, "only hosts that stand so")
+_STATE = Parameter(
+    "state",
+    {"type": "array", "items": {"enum": list(get_args(StandingWord))}},
+    "only hosts that stand so; several words with commas between them",
+)
+_PART = Parameter(
+    "name",
+    {"type": "string", "maxLength": LONGEST_NAME},
+    "only hosts with this in their name, in large or small letters",
+)
 _HOST = Parameter("host", {"type": "string"}, "only events of this host")
 _KIND = Parameter("kind", {"type": "string"}, "only events of this kind")
 #: What needs a token, and no role.
@@ -67,12 +78,19 @@ OPERATIONS = (
     Operation("/v1/openapi.json", "get", "this document", dict),
     Operation("/v1/jwks", "get", "keys that launch records are signed with", answers.Jwks),
     Operation(
+        "/v1/summary",
+        "get",
+        "how many hosts stand how",
+        answers.Summary,
+        fleet_rules.SUMMARY,
+    ),
+    Operation(
         "/v1/hosts",
         "get",
         "hosts by name, and how they stand",
         answers.Hosts,
         host_rules.LIST,
-        query=(_STATE, _LIMIT, _NAME),
+        query=(_STATE, _PART, _LIMIT, _NAME),
     ),
     Operation(
         "/v1/hosts/{name}",
@@ -201,10 +219,7 @@ def document() -> dict[str, Any]:
 def _operation(one: Operation) -> dict[str, Any]:
     told: dict[str, Any] = {"summary": one.text, "responses": _responses(one)}
     parameters = [_in_path(word[1:-1]) for word in one.path.split("/") if word.startswith("{")]
-    parameters += [
-        {"name": asked.name, "in": "query", "schema": asked.schema, "description": asked.text}
-        for asked in one.query
-    ]
+    parameters += [_in_query(asked) for asked in one.query]
     if parameters:
         told["parameters"] = parameters
     if one.asked is not None:
@@ -232,6 +247,11 @@ def _json(kind: type) -> dict[str, Any]:
         return {MEDIA_TYPE: {"schema": {"type": "string", "pattern": r"^[\w-]+\.[\w-]+\.[\w-]+$"}}}
     schema = {"type": "object"} if kind is dict else {"$ref": _TEMPLATE.format(name=kind.__name__)}
     return {"application/json": {"schema": schema}}
+
+
+def _in_query(asked: Parameter) -> dict[str, Any]:
+    told = {"name": asked.name, "in": "query", "schema": asked.schema, "description": asked.text}
+    return {**told, "explode": False} if asked.schema.get("type") == "array" else told
 
 
 def _in_path(name: str) -> dict[str, Any]:

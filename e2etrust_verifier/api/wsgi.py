@@ -31,6 +31,7 @@ from e2etrust_verifier.api import (
     results,
     servers,
     service,
+    summary,
 )
 from e2etrust_verifier.api.access import Access
 from e2etrust_verifier.api.agents import Agents
@@ -74,6 +75,7 @@ def routes(conf: cfg.ConfigOpts) -> dict[str, Any]:
         "/v1": service.Service(lambda: key_user_id(conf)),
         "/v1/openapi.json": openapi.Document(),
         "/v1/jwks": service.Jwks(lambda: records.published_keys(conf)),
+        "/v1/summary": summary.Summary(database, access),
         "/v1/hosts": hosts.Hosts(database, access),
         "/v1/hosts/{name}": hosts.Host(database, access),
         "/v1/hosts/{name}/verdicts": hosts.Verdicts(database, access),

@@ -20,23 +20,27 @@ def everyone(session: Session) -> list[Host]:
 
 
 def page(
-    session: Session, after: str | None, limit: int, where: sa.ColumnElement[bool] | None = None
+    session: Session, after: str | None, limit: int, *where: sa.ColumnElement[bool]
 ) -> list[tuple[Host, HostState | None]]:
     """Return up to *limit* hosts by name, those behind the name *after*, with their states.
 
-    :param where: a condition on hosts and states; a host may have no state yet.
+    :param where: conditions on hosts and states; a host may have no state yet.
     """
     query = (
         sa.select(Host, HostState)
         .join(HostState, HostState.host == Host.name, isouter=True)
+        .where(*where)
         .order_by(Host.name)
         .limit(limit)
     )
     if after is not None:
         query = query.where(Host.name > after)
-    if where is not None:
-        query = query.where(where)
     return [(row[0], row[1]) for row in session.execute(query)]
+
+
+def name_contains(part: str) -> sa.ColumnElement[bool]:
+    """Return the condition that a host's name has *part* in it, in large or small letters."""
+    return sa.func.lower(Host.name).contains(part.lower(), autoescape=True)
 
 
 def count_by(session: Session, column: sa.ColumnElement[str]) -> dict[str, int]:

@@ -8,12 +8,19 @@ import sys
 from oslo_config import cfg
 from oslo_policy import policy
 
-from e2etrust_verifier.policies import base, events, hosts, inventory, servers
+from e2etrust_verifier.policies import base, events, fleet, hosts, inventory, servers
 
 
 def list_rules() -> list[policy.RuleDefault]:
     """Return every rule, for the enforcer and for oslopolicy-sample-generator."""
-    return [*base.RULES, *hosts.RULES, *inventory.RULES, *servers.RULES, *events.RULES]
+    return [
+        *base.RULES,
+        *fleet.RULES,
+        *hosts.RULES,
+        *inventory.RULES,
+        *servers.RULES,
+        *events.RULES,
+    ]
 
 
 def make_enforcer(conf: cfg.ConfigOpts) -> policy.Enforcer:

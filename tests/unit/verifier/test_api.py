@@ -19,7 +19,7 @@ from e2etrust_core.appraisal.model import CheckResult
 from e2etrust_core.appraisal.recorded import RecordedAppraisal
 from e2etrust_core.evidence.model import GuestIdentity, HostEvidence, Quote
 from e2etrust_verifier import policies
-from e2etrust_verifier.api import errors, events, hosts, metrics, servers, service
+from e2etrust_verifier.api import errors, events, hosts, metrics, servers, service, summary
 from e2etrust_verifier.api import evidence as evidence_api
 from e2etrust_verifier.api.access import Access
 from e2etrust_verifier.db import evidence, migration, verdicts
@@ -146,6 +146,7 @@ def api(database):
     app = falcon.App()
     app.add_route("/", service.Root())
     app.add_route("/v1", service.Service(lambda: "user-id"))
+    app.add_route("/v1/summary", summary.Summary(database, access))
     app.add_route("/v1/hosts", hosts.Hosts(database, access))
     app.add_route("/v1/hosts/{name}", hosts.Host(database, access))
     app.add_route("/v1/hosts/{name}/verdicts", hosts.Verdicts(database, access))
@@ -177,6 +178,7 @@ def ask(api, instance, headers, body=None):
 
 PATHS = [
     "/v1",
+    "/v1/summary",
     "/v1/hosts",
     "/v1/hosts/host1",
     "/v1/hosts/host1/verdicts",
@@ -197,7 +199,8 @@ def test_versions_need_no_token(api):
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/hosts", "/v1/hosts/host1", "/v1/hosts/host1/verdicts", "/v1/events"]
+    "path",
+    ["/v1/summary", "/v1/hosts", "/v1/hosts/host1", "/v1/hosts/host1/verdicts", "/v1/events"],
 )
 @pytest.mark.parametrize(
     ("who", "status"),
@@ -321,9 +324,55 @@ def test_page_of_hosts_leads_to_the_next_one(api):
     assert get(api, "/v1/hosts", ADMIN, limit=3).json["hosts_links"] == []
 
 
-@pytest.mark.parametrize("params", [{"limit": 0}, {"limit": 1001}, {"state": "fine"}])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"limit": 0},
+        {"limit": 1001},
+        {"state": "fine"},
+        {"state": "held,fine"},
+        {"state": ""},
+        {"name": "a" * 256},
+    ],
+)
 def test_question_for_hosts_that_makes_no_sense_is_refused(api, params):
     assert get(api, "/v1/hosts", ADMIN, **params).status_code == 400
+
+
+def names(api, **params):
+    return [host["name"] for host in get(api, "/v1/hosts", ADMIN, **params).json["hosts"]]
+
+
+def test_hosts_of_several_states_are_asked_for_at_once_and_page_by_page(api):
+    assert names(api, state="held,unknown") == ["host2"]
+    first = get(api, "/v1/hosts", ADMIN, state="held,trusted", limit=1).json
+    assert [host["name"] for host in first["hosts"]] == ["host1"]
+    query = first["hosts_links"][0]["href"].partition("?")[2]
+    found = api.client.simulate_get("/v1/hosts", headers=ADMIN, query_string=query).json
+    assert [host["name"] for host in found["hosts"]] == ["host2"]
+
+
+def test_hosts_are_found_by_a_part_of_their_name(api, database):
+    database.write(lambda s: s.add(_host("Rack_7-node%1")))
+    assert names(api, name="T2") == ["host2"]
+    assert names(api, name="rack_7-NODE") == ["Rack_7-node%1"]
+    # What means something to the database means itself.
+    for part in ("%", "_"):
+        assert names(api, name=part) == ["Rack_7-node%1"]
+    assert names(api, name="h%t") == names(api, name="\\") == []
+    assert names(api, name="host", state="trusted") == ["host1"]
+
+
+def test_summary_counts_hosts_by_how_they_stand(api, database):
+    checks = [CheckResult("clock", "pass", "it went on")]
+    database.write(lambda s: verdicts.add(s, "host1", "attest", "p", checks, trusted=True, now=NOW))
+    database.write(lambda s: s.add(_host("host3")))
+    found = get(api, "/v1/summary", ADMIN).json
+    assert found["hosts"] == {"trusted": 1, "untrusted": 0, "held": 1, "unknown": 1}
+    assert datetime.fromisoformat(found["last_verdict"]) == NOW
+    assert found["oldest_attestation"] is None
+    assert datetime.fromisoformat(found["at"]) >= NOW
+    assert (found["started_servers"], found["workers"]) == (2, 0)
 
 
 FAILED = wire.to_json([CheckResult("clock", "fail", "went back", "CLOCK_WENT_BACK")]).decode()
