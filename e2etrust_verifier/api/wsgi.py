@@ -20,6 +20,7 @@ from oslo_middleware import healthcheck
 from e2etrust_verifier import conf as configuration
 from e2etrust_verifier import policies
 from e2etrust_verifier.api import (
+    dashboard,
     errors,
     events,
     evidence,
@@ -45,6 +46,8 @@ def make_application(conf: cfg.ConfigOpts) -> Any:
     app = falcon.App()
     for path, resource in routes(conf).items():
         app.add_route(path, resource)
+    for path in ("/dashboard", "/dashboard/{name}"):
+        app.add_route(path, dashboard.Dashboard())
     database = Database(conf)
     app.add_route("/metrics", metrics.Metrics(database))
     errors.install(app)
