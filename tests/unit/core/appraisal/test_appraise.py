@@ -10,7 +10,8 @@ from e2etrust_core.appraisal.model import HostPolicy
 from e2etrust_core.appraisal.policy import selection_of
 from e2etrust_core.appraisal.policy_events import parse_events
 from e2etrust_core.appraisal.reference import ClockSeen, HostReference
-from e2etrust_core.evidence.event_log import parse_event_log
+from e2etrust_core.evidence.event_log import EVTYPE_PCRMAPPING, parse_event_log
+from e2etrust_core.evidence.events.kinds import EVTYPE_HASH_START, EVTYPE_MLE_HASH
 from e2etrust_core.evidence.model import HostEvidence, Quote, RunningDomain
 from e2etrust_core.evidence.replay import replay
 from e2etrust_core.launch import attest_binding
@@ -286,3 +287,50 @@ def test_rules_of_a_bank_that_is_not_quoted_fail(host):
     evidence = host.evidence()
     host.policy = replace(host.policy, events=replace(host.policy.events, bank="sm3_256"))
     assert not host.appraise(evidence).verdict.trusted
+
+
+TXT_LOG = agile_log(
+    event(0, 8, b"\1" * 32),
+    event(0xFF, EVTYPE_PCRMAPPING, bytes(32), b"\1\0\0\0"),
+    event(17, EVTYPE_HASH_START, b"\3" * 32),
+    event(17, EVTYPE_MLE_HASH, b"\4" * 32),
+    event(18, EVTYPE_MLE_HASH, b"\5" * 32),
+)
+TXT_RULES = {
+    "pcrs": [17, 18],
+    "rules": [
+        {"type": "EVTYPE_HASH_START", "pcr": 17, "digests": ["03" * 32]},
+        {"type": "EVTYPE_MLE_HASH", "pcr": 17, "digests": ["04" * 32]},
+        {"type": "EVTYPE_MLE_HASH", "pcr": 18, "digests": ["05" * 32]},
+    ],
+}
+
+
+def behind_txt(host: Host, *, launched: bool) -> None:
+    """The host's policy asks for a dynamic launch by event and value; *launched*: there was one."""
+    values = replay(parse_event_log(TXT_LOG), "sha256")
+    dynamic = {index: values[index] for index in range(17, 23)}
+    host.tpm.pcrs["sha256"] |= dynamic if launched else dict.fromkeys(dynamic, b"\xff" * 32)
+    host.tpm.pcrs["sha256"][0] = values[0]
+    host.policy = HostPolicy(
+        "txt", ["*"], {"sha256": {18: [values[18]]}}, [0, 17, 18], events=parse_events(TXT_RULES)
+    )
+    host.selection = selection_of(host.policy)
+    host.log = TXT_LOG
+
+
+def test_host_behind_a_dynamic_launch_is_trusted_by_its_pcrs_17_and_18(host):
+    behind_txt(host, launched=True)
+    assert host.selection == {"sha256": [0, 17, 18]}
+    assert host.appraise().verdict.trusted
+
+
+def test_host_whose_log_only_tells_of_a_dynamic_launch_is_refused(host):
+    behind_txt(host, launched=False)
+    assert failed(host.appraise())["event-log"] == "EVENT_LOG_MISMATCH"
+
+
+def test_host_that_was_never_launched_dynamically_is_refused_by_the_rules_too(host):
+    behind_txt(host, launched=False)
+    host.log = agile_log(event(0, 8, b"\1" * 32))
+    assert failed(host.appraise())["event-policy"] == "EVENT_MISSING"

@@ -13,15 +13,28 @@ import pytest
 
 from e2etrust_core.evidence.errors import EventLogError
 from e2etrust_core.evidence.event_log import Event, parse_event_log
+from e2etrust_core.evidence.events.boot_entries import (
+    decode_boot_order,
+    decode_load_option,
+    is_boot_entry,
+)
 from e2etrust_core.evidence.events.coverage import coverage
+from e2etrust_core.evidence.events.firmware import decode_firmware_blob
 from e2etrust_core.evidence.events.images import decode_image_load
 from e2etrust_core.evidence.events.kinds import (
+    EV_EFI_GPT_EVENT,
+    EV_EFI_PLATFORM_FIRMWARE_BLOB,
+    EV_EFI_VARIABLE_BOOT,
+    EV_EFI_VARIABLE_BOOT2,
+    EV_EVENT_TAG,
     EV_SEPARATOR,
     IMAGE_KINDS,
     NAMES,
     VARIABLE_KINDS,
     name_of_kind,
 )
+from e2etrust_core.evidence.events.partitions import decode_partition_table
+from e2etrust_core.evidence.events.tags import decode_tags
 from e2etrust_core.evidence.events.variables import decode_signature_lists, decode_variable
 from tests.vectors import ROOT, vectors
 
@@ -140,3 +153,26 @@ def test_every_separator_and_secure_boot_state_is_covered_by_its_digest(pairs):
         if event.kind == EV_SEPARATOR or told_name == "SecureBoot":
             for bank in event.digests:
                 assert coverage(event, bank) != "nothing"
+
+
+def test_firmware_lies_where_the_tool_says(pairs):
+    for event, one in pairs:
+        if event.kind == EV_EFI_PLATFORM_FIRMWARE_BLOB and "BlobBase" in one.words:
+            blob = decode_firmware_blob(event.data)
+            assert blob.address == int(one.words["BlobBase"][0], 16)
+            assert blob.length == int(one.words["BlobLength"][0], 16)
+
+
+def test_every_boot_entry_partition_table_and_tag_is_decoded_to_its_last_byte(pairs):
+    """The tool shows these as bytes only."""
+    for event, _ in pairs:
+        if event.kind == EV_EFI_GPT_EVENT:
+            assert decode_partition_table(event.data).extra == b""
+        elif event.kind == EV_EVENT_TAG:
+            assert sum(8 + len(tag.data) for tag in decode_tags(event.data)) == len(event.data)
+        elif event.kind in (EV_EFI_VARIABLE_BOOT, EV_EFI_VARIABLE_BOOT2):
+            variable = decode_variable(event.data)
+            if is_boot_entry(variable):
+                assert decode_load_option(variable.data).paths
+            elif variable.name == "BootOrder":
+                assert 2 * len(decode_boot_order(variable.data)) == len(variable.data)
