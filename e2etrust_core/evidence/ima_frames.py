@@ -4,8 +4,8 @@
 PCR 10 is a chain of the entries' digests.  A sequence of digests that comes to the quoted value is
 the sequence that was extended, whatever the list says: so of an entry that is known by its template
 digest only what is known of it is taken, and a list that lies comes to another value.  Only entries
-that are new are looked at: a list is cut at C speed at the name of its template, and every new
-piece must be as long as it states; else the list is read entry by entry.
+that are new are looked at: a list is cut at C speed at the name of its template, and every piece
+must be as long as it states; else the list is read entry by entry.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ def _mismatch(frames: ImaFrames) -> str:
 
 
 def _at_once(data: bytes, size: int, known: Mapping[bytes, bytes]) -> ImaFrames | None:
-    """Cut where every new entry is of the first one's template, else None."""
+    """Cut where every entry is of the first one's template, else None."""
     template = read_entry(reader(data), size, 1, verify=False).template
     if template == _LEGACY:
         return None
@@ -210,15 +210,13 @@ def _at_once(data: bytes, size: int, known: Mapping[bytes, bytes]) -> ImaFrames 
     if len(pieces[0]) != head or len(heads) > MAX_ENTRIES:
         return None
     found = list(map(known.get, heads))
-    new = pieces[1:]
-    if known:
-        new = [piece for piece, digest in zip(new, found, strict=True) if digest is None]
-    lengths = [len(piece) - 4 - head for piece in new]
-    if new and new[-1] is pieces[-1]:
-        lengths[-1] += head  # nothing behind the last one
-    if new and (min(lengths) < 0 or max(lengths) > MAX_DATA):
+    # Also of known ones: an entry of another template would go unseen behind them.
+    bodies = pieces[1:]
+    lengths = [len(piece) - 4 - head for piece in bodies]
+    lengths[-1] += head  # nothing behind the last one
+    if min(lengths) < 0 or max(lengths) > MAX_DATA:
         return None
-    if b"".join([piece[:4] for piece in new]) != struct.pack(f"<{len(new)}I", *lengths):
+    if b"".join([piece[:4] for piece in bodies]) != struct.pack(f"<{len(bodies)}I", *lengths):
         return None
     return ImaFrames(heads, found, template, pieces)
 

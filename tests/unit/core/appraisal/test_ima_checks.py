@@ -284,6 +284,18 @@ def test_critical_data_must_be_there_and_as_a_rule_says_every_time(host):
     refused(host, "IMA_BUFFER_REFUSED", "ima 8")
 
 
+def test_second_host_with_critical_data_is_trusted_like_the_first(host):
+    """The first left known entries behind, for all hosts of the policy."""
+    host.rules(SECTION + SELINUX)
+    host.entries.insert(3, buf("selinux-state", b"initialized=1;enforcing=1;checkreqprot=0;"))
+    host.entries.append(buf("dm_table_load", b"dm_version=4.47.0;"))
+    assert host.appraise().verdict.trusted
+    host.seen = None
+    found = host.appraise()
+    assert failed(found) == {}
+    assert found.ima.entries == 6
+
+
 def test_signed_file_needs_no_allowlist(host):
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)

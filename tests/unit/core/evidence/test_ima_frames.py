@@ -153,3 +153,15 @@ def test_legacy_template_has_no_length_of_its_own():
     frames = split_ima_list(entry * 2 + ng(PATHS[0]))
     assert frames.size_of(2) == 2 * len(entry)
     assert frames.size_of(3) == 2 * len(entry) + len(ng(PATHS[0]))
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_entry_of_another_template_is_not_lost_behind_a_known_one(place):
+    """It was swallowed by the known entry before it, and the list came to another value."""
+    entries = [ng(PATHS[0]), ng(PATHS[1])]
+    known = dict.fromkeys(split_ima_list(b"".join(entries)).heads, b"d" * 32)
+    entries.insert(place, buf("selinux-state", b"initialized=1;enforcing=1;"))
+    frames = split_ima_list(b"".join(entries), known)
+    assert [frames.entry(n).template for n in range(len(frames))].index("ima-buf") == place
+    assert [value is None for value in frames.known] == [n == place for n in range(3)]
+    assert frames.size_of(place) == sum(map(len, entries[:place]))
