@@ -17,7 +17,13 @@ from e2etrust_core.appraisal.errors import (
 )
 from e2etrust_core.appraisal.event_checks import check_events
 from e2etrust_core.appraisal.event_rules import EventRules
-from e2etrust_core.appraisal.ima_checks import ReadList, check_entries, read_list
+from e2etrust_core.appraisal.ima_checks import (
+    ReadList,
+    check_entries,
+    look_at_entries,
+    read_list,
+)
+from e2etrust_core.appraisal.mac_checks import check_mac
 from e2etrust_core.appraisal.model import HostPolicy, Verdict
 from e2etrust_core.appraisal.pcr_checks import check_policy, replay_differences
 from e2etrust_core.appraisal.quote_rows import GENUINE, add_quote_rows
@@ -32,6 +38,7 @@ EVENT_LOG = "event-log"
 EVENT_POLICY = "event-policy"
 IMA_LIST = "ima-list"
 IMA_POLICY = "ima-policy"
+MAC_STATE = "mac-state"
 PCR_POLICY = "pcr-policy"
 RUNNING_DOMAINS = "running-domains"
 
@@ -187,7 +194,8 @@ def add_ima_rows(
     facts: QuoteFacts,
     known: ImaSeen | None,
 ) -> ImaSeen | None:
-    """Add the rows of the IMA list, where *policy* has rules for it; return how far it was good."""
+    """Add the rows of the IMA list, where *policy* has rules for it, and of what the list says of
+    mandatory access control; return how far it was good."""
     rules = policy.ima
     if rules is None:
         return None
@@ -199,18 +207,27 @@ def add_ima_rows(
     found = rows.run(IMA_LIST, "the IMA list comes to the quoted PCR 10", read)
     if found is None:
         rows.not_reached(IMA_POLICY, IMA_LIST)
+        if policy.mac is not None:
+            rows.not_reached(MAC_STATE, IMA_LIST)
         return None
+    looked = look_at_entries(rules, found, facts.pcrs)
     reset = facts.reset_count
     held = f"every entry is one that policy {policy.name} accepts"
     seen = rows.run(
         IMA_POLICY,
         held,
-        lambda: check_entries(rules, found, facts.pcrs, policy.fingerprint, reset),
+        lambda: check_entries(rules, found, looked, policy.fingerprint, reset),
     )
     if seen is not None:
         left = f"{seen.excluded} left out by pattern, {seen.violations} violations"
         told = f"{held}: {seen.entries} entries, {left}"
         rows.checks[-1] = replace(rows.checks[-1], reason=told)
+    if (mac := policy.mac) is not None:
+        met = found.begun.met if found.begun is not None else ()
+        held = f"SELinux enforced, as policy {policy.name} accepts, since it had a policy"
+        rows.run(MAC_STATE, held, lambda: check_mac(mac, looked.apart, met))
+        if rows.checks[-1].outcome != "pass":
+            return None
     return seen
 
 
@@ -252,6 +269,7 @@ def _add_unreached(rows: Rows, policy: HostPolicy) -> None:
         (PCR_POLICY, _names_values(policy)),
         (IMA_LIST, policy.ima is not None),
         (IMA_POLICY, policy.ima is not None),
+        (MAC_STATE, policy.mac is not None),
         (RUNNING_DOMAINS, True),
     ]
     for name in [name for name, due in asked if due]:

@@ -159,3 +159,33 @@ class ImaEntryMissing(AppraisalError):
 
     code = "IMA_ENTRY_MISSING"
     remedy = "see that the kernel's IMA policy measures what the policy asks for"
+
+
+class MacPermissive(AppraisalError):
+    """SELinux was permissive at some time since the host booted."""
+
+    code = "MAC_PERMISSIVE"
+    remedy = "find out who ran setenforce 0; only a reboot into enforcing mode brings trust back"
+
+
+class MacPolicyRefused(AppraisalError):
+    """SELinux's loaded policy was another than the policy accepts."""
+
+    code = "MAC_POLICY_REFUSED"
+    remedy = (
+        "if it is good, add the digest of /sys/fs/selinux/policy; else load the right one, reboot"
+    )
+
+
+class MacStateRefused(AppraisalError):
+    """A flag of SELinux's measured state is not as the policy accepts."""
+
+    code = "MAC_STATE_REFUSED"
+    remedy = "correct the kernel's command line or the SELinux policy, and reboot"
+
+
+class MacUnmeasured(AppraisalError):
+    """The policy asks for SELinux's state and it was never measured."""
+
+    code = "MAC_UNMEASURED"
+    remedy = "boot with SELinux on and IMA measuring critical data (ima_policy=critical_data)"

@@ -50,15 +50,27 @@ class ReadList:
     begun: ImaSeen | None
 
 
+@dataclass(frozen=True, slots=True)
+class SetApart:
+    """A measured buffer that another section of the policy judges, and where it stands."""
+
+    where: str
+    name: str
+    buffer: bytes
+
+
 @dataclass
-class _Tally:
-    """What comes together while entries are looked at; ``accepted``: template digest -> digest of
-    those that an allowlist or a signature accepted."""
+class LookedAt:
+    """What came together while entries were looked at; ``accepted``: template digest -> digest of
+    those that an allowlist or a signature accepted; ``met``: names that were there, now or in
+    earlier parts."""
 
     excluded: int = 0
     violations: int = 0
     met: set[str] = field(default_factory=set)
     accepted: dict[bytes, bytes] = field(default_factory=dict)
+    apart: list[SetApart] = field(default_factory=list)
+    faults: list[AppraisalError] = field(default_factory=list)
 
 
 def read_list(
@@ -83,28 +95,33 @@ def read_list(
     return ReadList(frames, covered, value, begun)
 
 
+def look_at_entries(rules: ImaRules, read: ReadList, quoted: PcrValues) -> LookedAt:
+    """Hold every entry under the quote against *rules*; the refused ones are among the faults."""
+    before = read.begun
+    tally = LookedAt(met=set(before.met) if before is not None else set())
+    first = before.entries if before is not None else 0
+    for number in _not_in_allowlists(rules, read, tally):
+        where = f"ima {first + number + 1}"
+        try:
+            _look(rules, read, number, where, quoted, tally)
+        except AppraisalError as exc:
+            exc.where = where
+            tally.faults.append(exc)
+    return tally
+
+
 def check_entries(
-    rules: ImaRules, read: ReadList, quoted: PcrValues, fingerprint: str, reset_count: int
+    rules: ImaRules, read: ReadList, tally: LookedAt, fingerprint: str, reset_count: int
 ) -> ImaSeen:
-    """Hold every entry under the quote against *rules*; return where the next one goes on.
+    """Tell of what :func:`look_at_entries` found; return where the next list goes on.
 
     :param fingerprint: of the policy: what another one accepted counts for nothing.
     :raises ImaFileRefused, ImaBufferRefused, ImaViolation, ImaAggregateMismatch: the first entry
         that is not accepted, and how many more.
     :raises ImaEntryMissing: boot_aggregate, or a buffer that a rule requires, was never measured.
     """
-    before = read.begun
-    tally = _Tally(met=set(before.met) if before is not None else set())
-    first = before.entries if before is not None else 0
-    faults = []
-    for number in _not_in_allowlists(rules, read, tally):
-        try:
-            _look(rules, read, number, quoted, tally)
-        except AppraisalError as exc:
-            exc.where = f"ima {first + number + 1}"
-            faults.append(exc)
-    if faults:
-        _raise_first(faults)
+    if tally.faults:
+        raise_first(tally.faults)
     for name in (BOOT_AGGREGATE.decode(), *rules.required):
         if name not in tally.met:
             raise ImaEntryMissing(f"{name}, which the policy asks for, was not measured")
@@ -113,7 +130,7 @@ def check_entries(
     return _seen(read, tally, fingerprint, reset_count)
 
 
-def _not_in_allowlists(rules: ImaRules, read: ReadList, tally: _Tally) -> list[int]:
+def _not_in_allowlists(rules: ImaRules, read: ReadList, tally: LookedAt) -> list[int]:
     """Return the numbers of the entries that no allowlist knows; the others are accepted."""
     frames, covered = read.frames, read.covered
     if not rules.allowed or not covered.unknown:
@@ -157,7 +174,14 @@ def _key(frames: ImaFrames, number: int) -> bytes:
     return file_key(found.algorithm, found.digest, found.name, verity=found.kind == "verity")
 
 
-def _look(rules: ImaRules, read: ReadList, number: int, quoted: PcrValues, tally: _Tally) -> None:
+def _look(
+    rules: ImaRules,
+    read: ReadList,
+    number: int,
+    where: str,
+    quoted: PcrValues,
+    tally: LookedAt,
+) -> None:
     entry = read.frames.entry(number)
     if entry.violation:
         # Its words are under no digest, so not even the path is known.
@@ -170,7 +194,12 @@ def _look(rules: ImaRules, read: ReadList, number: int, quoted: PcrValues, tally
     except ImaListError as exc:
         raise ImaFileRefused(exc.reason) from None
     if found.buffer is not None:
-        _look_at_buffer(rules.buffers, found, tally)
+        name = found.name.decode("utf-8", "replace")
+        if name in rules.apart:
+            tally.apart.append(SetApart(where, name, found.buffer))
+            tally.met.add(name)
+        else:
+            _look_at_buffer(rules.buffers, found, tally)
     elif found.name == BOOT_AGGREGATE:
         _check_aggregate(rules, found, quoted)
         tally.met.add(BOOT_AGGREGATE.decode())
@@ -183,7 +212,7 @@ def _look(rules: ImaRules, read: ReadList, number: int, quoted: PcrValues, tally
         raise ImaFileRefused(f"{_plain(found.name)} is not as the policy accepts")
 
 
-def _look_at_buffer(rules: Sequence[BufferRule], found: ImaFields, tally: _Tally) -> None:
+def _look_at_buffer(rules: Sequence[BufferRule], found: ImaFields, tally: LookedAt) -> None:
     name, buffer = found.name.decode("utf-8", "replace"), found.buffer or b""
     text = buffer.rstrip(b"\0").decode("utf-8", "replace")
     for rule in rules:
@@ -211,14 +240,15 @@ def _check_aggregate(rules: ImaRules, found: ImaFields, quoted: PcrValues) -> No
         raise ImaAggregateMismatch("boot_aggregate is not of the quoted PCRs")
 
 
-def _raise_first(faults: list[AppraisalError]) -> None:
+def raise_first(faults: list[AppraisalError]) -> None:
+    """Raise the first, and say how many more there are."""
     first, more = faults[0], len(faults) - 1
     if more:
         first.reason = f"{first.reason} (and {more} more entries)"
     raise first
 
 
-def _seen(read: ReadList, tally: _Tally, fingerprint: str, reset_count: int) -> ImaSeen:
+def _seen(read: ReadList, tally: LookedAt, fingerprint: str, reset_count: int) -> ImaSeen:
     before, count = read.begun, read.covered.count
     return ImaSeen(
         policy=fingerprint,

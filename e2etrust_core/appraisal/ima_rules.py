@@ -54,7 +54,7 @@ class ImaRules:
     """``aggregate_bank``: the bank whose PCRs 0 to 9 boot_aggregate is of (the kernel's ima_hash).
 
     ``violations``: whether files that were written while they were read (an entry of zeros) are
-    accepted, and told.
+    accepted, and told.  ``apart``: names of measured buffers that another section judges.
     """
 
     bank: str
@@ -64,6 +64,7 @@ class ImaRules:
     keyring: Keyring = field(default_factory=Keyring)
     buffers: tuple[BufferRule, ...] = ()
     violations: bool = False
+    apart: frozenset[str] = frozenset()
     known: KnownEntries = field(default_factory=KnownEntries, compare=False)
 
     @cached_property

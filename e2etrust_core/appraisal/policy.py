@@ -14,9 +14,11 @@ import yaml
 
 from e2etrust_core.appraisal.ima_checks import AGGREGATE_PCRS
 from e2etrust_core.appraisal.ima_rules import ImaRules
+from e2etrust_core.appraisal.mac_rules import MAC_BUFFERS, MacRules
 from e2etrust_core.appraisal.model import HostPolicy, Recovery
 from e2etrust_core.appraisal.policy_events import parse_events
 from e2etrust_core.appraisal.policy_ima import PolicyFiles, parse_ima
+from e2etrust_core.appraisal.policy_mac import parse_mac
 from e2etrust_core.appraisal.policy_windows import as_of, moments_of
 from e2etrust_core.errors import PolicyError
 from e2etrust_core.evidence.ima_list import IMA_PCR
@@ -29,7 +31,7 @@ _MAX_LEASE = 3600
 MAX_VERSION = 2**31 - 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FIELDS = {"name", "hosts", "pcrs", "event_log_pcrs", "lease_seconds", "recovery"}
-_FIELDS |= {"events", "ima", "observe", "version", "level"}
+_FIELDS |= {"events", "ima", "observe", "version", "level", "mac"}
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -127,7 +129,9 @@ def _state(
     # A policy that only observes is one, and trusts nobody.
     without = "pcrs" not in document and (events is not None or observe)
     values = {} if without else _pcrs(document.get("pcrs"))
-    ima = None if "ima" not in document else parse_ima(document["ima"], files)
+    mac = _mac(document)
+    apart = MAC_BUFFERS if mac is not None else frozenset()
+    ima = None if "ima" not in document else parse_ima(document["ima"], files, apart)
     return HostPolicy(
         name=_name(document.get("name")),
         hosts=_hosts(document.get("hosts")),
@@ -137,6 +141,7 @@ def _state(
         recovery=_recovery(document.get("recovery", "operator")),
         events=events,
         ima=ima,
+        mac=mac,
         observe=observe,
         level=_level(document.get("level", LOWEST_LEVEL)),
         fingerprint=_fingerprint(text, ima, moment),
@@ -182,6 +187,14 @@ def _fingerprint(text: str, ima: ImaRules | None, moment: datetime | None) -> st
         parts += [allowed.digest for allowed in ima.allowed]
         parts.append(ima.keyring.fingerprint)
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+def _mac(document: dict[str, Any]) -> MacRules | None:
+    if "mac" not in document:
+        return None
+    if "ima" not in document:
+        raise PolicyError("mac: it is read from the IMA list: give the policy ima as well")
+    return parse_mac(document["mac"])
 
 
 def _name(value: object) -> str:

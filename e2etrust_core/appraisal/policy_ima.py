@@ -68,10 +68,13 @@ class FilesBeside:
             raise PolicyError(f"{name}: {exc.reason}") from None
 
 
-def parse_ima(value: object, files: PolicyFiles | None) -> ImaRules:
+def parse_ima(
+    value: object, files: PolicyFiles | None, apart: frozenset[str] = frozenset()
+) -> ImaRules:
     """Read the section.
 
     :param files: None where a policy can name no files.
+    :param apart: names of measured buffers that another section of the policy judges.
     :raises PolicyError: a field that is unknown or wrong, or a section that accepts nothing.
     """
     section = _mapping(value, "ima", _FIELDS)
@@ -84,8 +87,12 @@ def parse_ima(value: object, files: PolicyFiles | None) -> ImaRules:
         keyring=_keyring(files, _names(section, "signed_by")),
         buffers=_buffers(section.get("buffers", [])),
         violations=_violations(section.get("violations", "refuse")),
+        apart=apart,
     )
-    if not (rules.allowed or rules.keyring or rules.buffers):
+    twice = sorted(apart & {rule.name for rule in rules.buffers})
+    if twice:
+        raise PolicyError(f"ima: buffers: {twice[0]} is judged by mac, which the policy has too")
+    if not (rules.allowed or rules.keyring or rules.buffers or apart):
         raise PolicyError("ima: nothing is accepted: give it allow, signed_by or buffers")
     return rules
 

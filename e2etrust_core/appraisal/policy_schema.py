@@ -10,6 +10,7 @@ from typing import Any
 
 from e2etrust_core.appraisal.policy import MAX_VERSION
 from e2etrust_core.appraisal.policy_ima import FILE_NAME
+from e2etrust_core.appraisal.policy_mac import ANY, FLAG, POLICY_DIGEST
 from e2etrust_core.appraisal.policy_windows import MOMENT
 from e2etrust_core.evidence.events.kinds import KINDS
 from e2etrust_core.suites import HASHES
@@ -21,6 +22,9 @@ _HEX = {"type": "string", "pattern": "^([0-9a-fA-F]{2})*$"}
 _TEXT = {"type": "string", "minLength": 1}
 _FILE = {"type": "string", "pattern": f"^{FILE_NAME}$"}
 _ENTRY = {"type": "string", "pattern": "^(x509|sha256|[0-9a-f-]{36}):[0-9a-f]{64}$"}
+
+#: Of which one is there, where the list is not read for `mac` alone.
+_IMA_ACCEPTS = [{"required": [way]} for way in ("allow", "signed_by", "buffers")]
 
 
 def _accepted(value: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -56,6 +60,7 @@ def policy_schema() -> dict[str, Any]:
                 },
                 "events": _events(),
                 "ima": _ima(),
+                "mac": _mac(),
                 "observe": {
                     "type": "object",
                     "propertyNames": _BANK,
@@ -66,6 +71,9 @@ def policy_schema() -> dict[str, Any]:
             "hosts",
         ),
         "anyOf": [{"required": ["pcrs"]}, {"required": ["events"]}, {"required": ["observe"]}],
+        "if": {"required": ["mac"]},
+        "then": {"required": ["ima"]},
+        "else": {"properties": {"ima": {"anyOf": _IMA_ACCEPTS}}},
     }
 
 
@@ -137,7 +145,7 @@ def _ima() -> dict[str, Any]:
     }
     ways = ["digests", "text", "like", "anything"]
     buffer = {**_object(fields, "name"), "anyOf": [{"required": [way]} for way in ways]}
-    section = _object(
+    return _object(
         {
             "bank": _BANK,
             "aggregate_bank": _BANK,
@@ -148,5 +156,18 @@ def _ima() -> dict[str, Any]:
             "violations": {"enum": ["refuse", "report"]},
         }
     )
-    some = [{"required": [way]} for way in ("allow", "signed_by", "buffers")]
-    return {**section, "anyOf": some}
+
+
+def _mac() -> dict[str, Any]:
+    digests = _accepted(
+        {"type": "string", "pattern": f"^({POLICY_DIGEST})$"}, minItems=1, maxItems=1024
+    )
+    flags = {
+        "type": "object",
+        "propertyNames": {"pattern": f"^{FLAG}$", "not": {"enum": ["initialized", "enforcing"]}},
+        "additionalProperties": {"type": "boolean"},
+    }
+    policies = {"anyOf": [digests, {"const": ANY}]}
+    return _object(
+        {"selinux": _object({"policies": policies, "flags": flags}, "policies")}, "selinux"
+    )

@@ -10,7 +10,7 @@ import random
 import pytest
 
 from e2etrust_core.appraisal.ima_allowlist import read_allowlist
-from e2etrust_core.appraisal.ima_checks import check_entries, read_list
+from e2etrust_core.appraisal.ima_checks import check_entries, look_at_entries, read_list
 from e2etrust_core.appraisal.ima_rules import ImaRules
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.ima_list import ImaEntry, read_entry, reader
@@ -41,7 +41,8 @@ def extended(entry: bytes) -> bytes:
 def accepted(rules: ImaRules, data: bytes, quoted: bytes) -> bool:
     pcrs = {"sha256": {**PCRS, 10: quoted}}
     try:
-        check_entries(rules, read_list(rules, data, None, pcrs), pcrs, "policy", 1)
+        read = read_list(rules, data, None, pcrs)
+        check_entries(rules, read, look_at_entries(rules, read, pcrs), "policy", 1)
     except E2ETrustError:
         return False
     return True

@@ -60,6 +60,11 @@ GOOD = [
     HEAD + "event_log_pcrs: [0, 7]\nlease_seconds: 5\nrecovery: automatic\n",
     HEAD + "ima: {allow: [a.sha256], exclude: ['/tmp/*'], violations: report}\n",
     HEAD + "ima:\n  bank: sha256\n  allow: [a]\n" + SELINUX,
+    HEAD + "ima: {}\nmac: {selinux: {policies: any}}\n",
+    HEAD
+    + "ima: {bank: sha256}\nmac:\n  selinux:\n"
+    + f"    policies: ['{VALUE}', {{accept: '{VALUE}', until: '2026-12-01T00:00:00Z'}}]\n"
+    + "    flags: {checkreqprot: false}\n",
     "name: p\nhosts: [a]\nversion: 7\nobserve: {sha256: [0]}\n",
     HEAD.replace("]}}", f", {{accept: '{VALUE}', until: '2026-12-01T00:00:00Z'}}]}}}}"),
     HEAD + "ima: {allow: [a.sha256, {accept: b, until: '2026-12-01 00:00:00+08:00'}]}\n",
@@ -91,6 +96,15 @@ BAD = [
     HEAD + "ima: {allow: [../a]}\n",
     HEAD + "ima: {buffers: [{name: x}]}\n",
     HEAD + "ima: {buffers: [{name: x, digests: ['00']}]}\n",
+    HEAD + "mac: {selinux: {policies: any}}\n",
+    HEAD + "ima: {}\nmac: {}\n",
+    HEAD + "ima: {}\nmac: {selinux: {}}\n",
+    HEAD + "ima: {}\nmac: {selinux: {policies: []}}\n",
+    HEAD + "ima: {}\nmac: {selinux: {policies: ['00']}}\n",
+    HEAD + f"ima: {{}}\nmac: {{selinux: {{policies: ['{VALUE}00']}}}}\n",
+    HEAD + "ima: {}\nmac: {selinux: {policies: any, flags: {enforcing: false}}}\n",
+    HEAD + "ima: {}\nmac: {selinux: {policies: any, flags: {checkreqprot: 0}}}\n",
+    HEAD + "ima: {}\nmac: {selinux: {policies: any}, apparmor: {}}\n",
     HEAD + "events: {pcrs: [4], rules: []}\n",
     HEAD + "events: {pcrs: [4], rules: [{type: EV_NONE, pcr: 4, anything: true}]}\n",
     HEAD + "events: {pcrs: [4], rules: [{type: EV_SEPARATOR, pcr: 4}]}\n",
