@@ -8,12 +8,14 @@ from datetime import datetime
 from functools import partial
 
 from e2etrust_client.appraise.folder import RecordedEvidence, RecordedQuote
-from e2etrust_core.appraisal.appraise import add_event_policy_row, add_ima_rows
+from e2etrust_core.appraisal.appraise import TPM_IDENTITY, add_event_policy_row, add_ima_rows
 from e2etrust_core.appraisal.checks import Rows
 from e2etrust_core.appraisal.errors import EventLogAbsent, EventLogMismatch
 from e2etrust_core.appraisal.model import CheckResult, HostPolicy
 from e2etrust_core.appraisal.pcr_checks import check_policy, replay_differences
 from e2etrust_core.appraisal.policy import selection_of
+from e2etrust_core.appraisal.reference import HostReference
+from e2etrust_core.appraisal.tpm_checks import check_tpm, vouched
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.ek_certificate import verify_ek_certificate
 from e2etrust_core.evidence.errors import ImaListMismatch, QuoteError, SignerForeign
@@ -103,9 +105,11 @@ def _quote_rows(
             rows.run(name, _HELD[name], partial(check, case))
     if case is None or not rows.all_passed:
         return
-    if (authorities := question.ek_authorities) is not None:
+    if question.ek_authorities is not None or (question.policy and question.policy.tpm):
         held = "an authority vouches for the endorsement key that the quote's key is under"
-        rows.run("tpm-identity", held, lambda: _check_tpm(case, evidence, authorities, now))
+        if question.ek_authorities is None:
+            held = "the TPM is as the policy accepts"
+        rows.run(TPM_IDENTITY, held, lambda: _check_tpm(case, evidence, question, now))
     if evidence.event_log is not None:
         held = "the event log comes to the quoted values"
         rows.run("event-log", held, lambda: _check_log(recorded, evidence, question))
@@ -150,14 +154,22 @@ def _open(
 
 
 def _check_tpm(
-    case: QuoteCase, evidence: RecordedEvidence, authorities: bytes, now: datetime
+    case: QuoteCase, evidence: RecordedEvidence, question: Question, now: datetime
 ) -> None:
     """The qualified signer ties the quote to one EK (Library Part 1, 26.5), its certificate to
     a maker: neither says anything without the other (CVE-2021-3406)."""
     name, ek = _parent(case, evidence.eks)
     certificate = "ekcert_" + name.removeprefix("ek_").removesuffix(".pub") + ".der"
     found = evidence.ek_certificates.get(certificate)
-    verify_ek_certificate(found, ek, authorities, now)
+    accepted_by = ""
+    if question.ek_authorities is not None:
+        accepted_by = vouched(verify_ek_certificate(found, ek, question.ek_authorities, now))
+    if question.policy is not None and question.policy.tpm is not None:
+        ak, suite = case.ak_public, case.suite
+        record = HostReference(
+            name, ek, ak, suite, ek_certificate=found, ek_accepted_by=accepted_by
+        )
+        check_tpm(question.policy.tpm, record)
 
 
 def _parent(case: QuoteCase, eks: dict[str, bytes]) -> tuple[str, bytes]:

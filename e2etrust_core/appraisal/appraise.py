@@ -28,6 +28,7 @@ from e2etrust_core.appraisal.model import HostPolicy, Verdict
 from e2etrust_core.appraisal.pcr_checks import check_policy, replay_differences
 from e2etrust_core.appraisal.quote_rows import GENUINE, add_quote_rows
 from e2etrust_core.appraisal.reference import Appraisal, ClockSeen, HostReference, ImaSeen
+from e2etrust_core.appraisal.tpm_checks import check_tpm
 from e2etrust_core.evidence.errors import ImaListMismatch
 from e2etrust_core.evidence.event_log import EventLog, parse_event_log
 from e2etrust_core.evidence.model import HostEvidence, PcrSelection, RunningDomain
@@ -41,6 +42,7 @@ IMA_POLICY = "ima-policy"
 MAC_STATE = "mac-state"
 PCR_POLICY = "pcr-policy"
 RUNNING_DOMAINS = "running-domains"
+TPM_IDENTITY = "tpm-identity"
 
 
 def appraise_host(
@@ -107,6 +109,9 @@ def _appraise(
         _add_unreached(rows, policy)
         return Appraisal(Verdict(rows.checks), None, genuine, None, known)
     good = facts
+    if (tpm := policy.tpm) is not None:
+        held = f"the host's TPM is one that policy {policy.name} accepts"
+        rows.run(TPM_IDENTITY, held, lambda: check_tpm(tpm, reference))
     rows.run(CLOCK, "the TPM's clock went on", lambda: check_clock(reference.last_clock, good))
     if policy.wants_event_log:
         _add_event_rows(rows, policy, evidence, good)
@@ -263,6 +268,7 @@ def _plain(text: str) -> str:
 def _add_unreached(rows: Rows, policy: HostPolicy) -> None:
     after = rows.first_failed
     asked = [
+        (TPM_IDENTITY, policy.tpm is not None),
         (CLOCK, True),
         (EVENT_LOG, policy.wants_event_log),
         (EVENT_POLICY, policy.events is not None),

@@ -189,3 +189,38 @@ class MacUnmeasured(AppraisalError):
 
     code = "MAC_UNMEASURED"
     remedy = "boot with SELinux on and IMA measuring critical data (ima_policy=critical_data)"
+
+
+class TpmSuiteRefused(AppraisalError):
+    """The host's attestation key is of another suite than the policy accepts."""
+
+    code = "TPM_SUITE_REFUSED"
+    remedy = "set suite in agent.conf, forget the host's keys and let it enrol anew"
+
+
+class TpmAcceptanceRefused(AppraisalError):
+    """The host's endorsement key was accepted in another way than the policy asks for."""
+
+    code = "TPM_ACCEPTANCE_REFUSED"
+    remedy = "give the verifier the maker's certificates or an inventory entry, and enrol anew"
+
+
+class TpmEkRefused(AppraisalError):
+    """The host's endorsement key is none of those that the policy names."""
+
+    code = "TPM_EK_REFUSED"
+    remedy = "find out which machine this is; if its TPM is good, add its key to the policy"
+
+
+class TpmMakerRefused(AppraisalError):
+    """The host's TPM is of a maker that the policy does not accept."""
+
+    code = "TPM_MAKER_REFUSED"
+    remedy = "replace the TPM, or let the policy accept its maker"
+
+
+class TpmMakerUnknown(AppraisalError):
+    """The policy asks who made the host's TPM, and no certificate that was vouched for tells."""
+
+    code = "TPM_MAKER_UNKNOWN"
+    remedy = "add the maker's authority to ek_ca_bundle and enrol anew, or name the key in tpm: eks"

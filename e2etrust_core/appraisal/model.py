@@ -10,6 +10,7 @@ from typing import Literal
 from e2etrust_core.appraisal.event_rules import EventRules
 from e2etrust_core.appraisal.ima_rules import ImaRules
 from e2etrust_core.appraisal.mac_rules import MacRules
+from e2etrust_core.appraisal.tpm_rules import TpmRules
 from e2etrust_core.evidence.model import PcrSelection
 
 Outcome = Literal["pass", "fail"]
@@ -26,7 +27,8 @@ class HostPolicy:
     only when an operator approves it (``operator``); ``events``: what the event log may and must
     hold (:mod:`.policy_events`), in place of PCR values or besides them; ``ima``: what its IMA list
     may and must hold (:mod:`.policy_ima`), besides them; ``mac``: what it must say of mandatory
-    access control (:mod:`.policy_mac`); ``observe``: PCRs that are quoted, and
+    access control (:mod:`.policy_mac`); ``tpm``: which TPM the host may have (:mod:`.policy_tpm`);
+    ``observe``: PCRs that are quoted, and
     recorded with the event log, without deciding anything; ``level``: what a host that
     satisfies it is good for, on the operator's own scale of 1 to 9; ``fingerprint``: SHA-256
     (hex) of the text that it was read from, of the files that the text names and of the time it is
@@ -56,6 +58,7 @@ class HostPolicy:
     events: EventRules | None = None
     ima: ImaRules | None = None
     mac: MacRules | None = None
+    tpm: TpmRules | None = None
     observe: PcrSelection = field(default_factory=dict)
     level: int = 1
     fingerprint: str = ""

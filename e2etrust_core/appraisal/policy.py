@@ -19,6 +19,7 @@ from e2etrust_core.appraisal.model import HostPolicy, Recovery
 from e2etrust_core.appraisal.policy_events import parse_events
 from e2etrust_core.appraisal.policy_ima import PolicyFiles, parse_ima
 from e2etrust_core.appraisal.policy_mac import parse_mac
+from e2etrust_core.appraisal.policy_tpm import parse_tpm
 from e2etrust_core.appraisal.policy_windows import as_of, moments_of
 from e2etrust_core.errors import PolicyError
 from e2etrust_core.evidence.ima_list import IMA_PCR
@@ -31,7 +32,7 @@ _MAX_LEASE = 3600
 MAX_VERSION = 2**31 - 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FIELDS = {"name", "hosts", "pcrs", "event_log_pcrs", "lease_seconds", "recovery"}
-_FIELDS |= {"events", "ima", "observe", "version", "level", "mac"}
+_FIELDS |= {"events", "ima", "observe", "version", "level", "mac", "tpm"}
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -142,6 +143,7 @@ def _state(
         events=events,
         ima=ima,
         mac=mac,
+        tpm=None if "tpm" not in document else parse_tpm(document["tpm"]),
         observe=observe,
         level=_level(document.get("level", LOWEST_LEVEL)),
         fingerprint=_fingerprint(text, ima, moment),

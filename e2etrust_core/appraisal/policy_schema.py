@@ -11,9 +11,10 @@ from typing import Any
 from e2etrust_core.appraisal.policy import MAX_VERSION
 from e2etrust_core.appraisal.policy_ima import FILE_NAME
 from e2etrust_core.appraisal.policy_mac import ANY, FLAG, POLICY_DIGEST
+from e2etrust_core.appraisal.policy_tpm import ACCEPTED_BY, EK_DIGEST, MANUFACTURER
 from e2etrust_core.appraisal.policy_windows import MOMENT
 from e2etrust_core.evidence.events.kinds import KINDS
-from e2etrust_core.suites import HASHES
+from e2etrust_core.suites import HASHES, SUITES
 from e2etrust_core.trust_names import HIGHEST_LEVEL, LOWEST_LEVEL
 
 _PCR = {"type": "integer", "minimum": 0, "maximum": 23}
@@ -61,6 +62,7 @@ def policy_schema() -> dict[str, Any]:
                 "events": _events(),
                 "ima": _ima(),
                 "mac": _mac(),
+                "tpm": _tpm(),
                 "observe": {
                     "type": "object",
                     "propertyNames": _BANK,
@@ -171,3 +173,16 @@ def _mac() -> dict[str, Any]:
     return _object(
         {"selinux": _object({"policies": policies, "flags": flags}, "policies")}, "selinux"
     )
+
+
+def _tpm() -> dict[str, Any]:
+    def listed(value: dict[str, Any]) -> dict[str, Any]:
+        return _accepted(value, minItems=1, maxItems=4096)
+
+    fields = {
+        "suites": listed({"enum": list(SUITES)}),
+        "manufacturers": listed({"type": "string", "pattern": f"^({MANUFACTURER})$"}),
+        "ek_accepted_by": listed({"enum": list(ACCEPTED_BY)}),
+        "eks": listed({"type": "string", "pattern": f"^{EK_DIGEST}$"}),
+    }
+    return {**_object(fields), "minProperties": 1}

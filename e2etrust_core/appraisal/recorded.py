@@ -36,6 +36,9 @@ class RecordedAppraisal:
     last_clock: ClockSeen | None = None
     ima: ImaSeen | None = None
     known_launches: list[str] = field(default_factory=list)
+    #: As in :class:`.reference.HostReference`; what releases before recorded has neither.
+    ek_certificate: bytes | None = None
+    ek_accepted_by: str = ""
 
     @property
     def trusted(self) -> bool:
@@ -59,6 +62,8 @@ def appraise_again(recorded: RecordedAppraisal, policy: HostPolicy) -> Appraisal
         suite(recorded.suite),
         recorded.last_clock,
         known,
+        recorded.ek_certificate,
+        recorded.ek_accepted_by,
     )
     qualifying = attest_binding(recorded.nonce, recorded.evidence.domains)
     return appraise_host(

@@ -42,7 +42,8 @@ class HostReference:
     """The one immutable record of a host: TPMT_PUBLIC areas of EK and AK.
 
     ``last_clock`` is None before the first good quote; ``ima`` is what was known of its IMA list
-    when the challenge was drawn.
+    when the challenge was drawn.  ``ek_certificate`` (DER) is as the host sent it; by what the EK
+    was accepted, ``ek_accepted_by`` tells: ``inventory``, or ``certificate:`` and its SHA-256.
     """
 
     host: str
@@ -51,6 +52,8 @@ class HostReference:
     suite: Suite
     last_clock: ClockSeen | None = None
     ima: ImaSeen | None = None
+    ek_certificate: bytes | None = None
+    ek_accepted_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

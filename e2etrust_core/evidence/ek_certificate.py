@@ -79,6 +79,15 @@ def verify_ek_certificate(
     return leaf.fingerprint(hashes.SHA256()).hex()
 
 
+def read_ek_certificate(certificate: bytes) -> x509.Certificate:
+    """Return the certificate, of which nothing is verified.
+
+    :param certificate: DER; bytes behind its end (a TPM's NV area is padded) are cut off.
+    :raises EkCertificateUnreadable: it is none.
+    """
+    return _load(certificate)
+
+
 def _load(certificate: bytes) -> x509.Certificate:
     if len(certificate) > _MAX_CERTIFICATE:
         raise EkCertificateUnreadable(f"an EK certificate of {len(certificate)} bytes")

@@ -149,7 +149,16 @@ def reference_of(case: Case) -> reference.HostReference:
         seen = reference.ClockSeen(drawn.clock, drawn.reset_count or 0, drawn.restart_count or 0)
     suite = suites.suite(host.suite)
     ima = standing.ima_seen(drawn.ima)
-    return reference.HostReference(host.name, host.ek_public, host.ak_public, suite, seen, ima)
+    return reference.HostReference(
+        host.name,
+        host.ek_public,
+        host.ak_public,
+        suite,
+        seen,
+        ima,
+        host.ek_certificate,
+        host.ek_accepted_by,
+    )
 
 
 def _known_launches(

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from e2etrust_core.appraisal.tpm_checks import vouched
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.ek_certificate import verify_ek_certificate
 from e2etrust_verifier.trust.errors import EkNotPinned
@@ -58,7 +59,7 @@ class Endorsement:
             return "inventory"
         bundle = b"" if self.ca_bundle is None else _read(self.ca_bundle)
         found = verify_ek_certificate(ek_certificate, ek_public, bundle, now)
-        return f"certificate: {found}"
+        return vouched(found)
 
     def _pinned(self, host: str) -> list[str]:
         if self.pins is None:

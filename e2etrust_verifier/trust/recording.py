@@ -42,6 +42,8 @@ def record(
             last_clock=reference.last_clock,
             ima=reference.ima,
             known_launches=sorted(found.known_launches),
+            ek_certificate=case.host.ek_certificate,
+            ek_accepted_by=case.host.ek_accepted_by,
         ),
         now,
     )

@@ -41,7 +41,7 @@ backend = tests.functional.verifier.key_manager.TestKeyManager
 """
 
 
-def write_policy(directory: Path, tpm: EmulatedTpm, **changes: Any) -> None:
+def write_policy(directory: Path, tpm: EmulatedTpm, /, **changes: Any) -> None:
     """Write the policy that this TPM, as it is now, satisfies."""
     values = read_pcrs(Tpm(tpm.tcti), {"sha256": [0, 7, 9]})["sha256"]
     pcrs = "".join(f"    {n}: ['{value.hex()}']\n" for n, value in values.items())

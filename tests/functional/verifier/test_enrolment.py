@@ -207,3 +207,16 @@ def test_enrolment_that_takes_too_long_is_dead(laboratory):
             "enrol_finish",
             messages.EnrolAnswer(challenge.enrolment, secret),
         )
+
+
+def test_policy_holds_a_host_to_the_tpm_that_it_was_enrolled_with(laboratory):
+    """swtpm's certificates name IBM's number as maker, and its authority is in ek_ca_bundle."""
+    host = laboratory.host()
+    host.enrol()
+    laboratory.policy(tpm="{manufacturers: ['id:00001014'], ek_accepted_by: [certificate]}")
+    assert host.attest().trusted
+    laboratory.policy(tpm="{manufacturers: [INTC]}")
+    failed = [check for check in host.attest().checks if check.outcome == "fail"]
+    assert [(check.check, check.code) for check in failed] == [
+        ("tpm-identity", "TPM_MAKER_REFUSED")
+    ]

@@ -13,7 +13,7 @@ from e2etrust_core.evidence.ima_frames import split_ima_list
 from e2etrust_core.evidence.tpm_structures import decode_quote
 from e2etrust_core.messages import RemoteRefusal
 from e2etrust_core.tpm.pcr import extend_pcr, read_pcrs
-from tests.unit.core.ima_writer import extended, ng
+from tests.unit.core.ima_writer import buf, extended, ng
 
 FILES = {f"/usr/bin/{name}": name.encode() for name in ("bash", "ls", "qemu")}
 
@@ -39,7 +39,9 @@ class MeasuredHost:
         self.run("boot_aggregate", b"".join(values[n] for n in range(10)))
 
     def run(self, path: str, content: bytes) -> None:
-        entry = ng(path, content)
+        self.measure(ng(path, content))
+
+    def measure(self, entry: bytes) -> None:
         digest = extended(split_ima_list(entry).entry(0).hashed)
         extend_pcr(self.host.tpm, 10, {"sha256": digest})
         self.list.write_bytes(self.list.read_bytes() + entry)
@@ -152,3 +154,31 @@ def test_another_worker_goes_on_where_this_one_ended(measured):
     measured.run("/usr/bin/ls", b"ls")
     assert measured.attest().trusted
     assert measured.sent[-1] == len(ng("/usr/bin/ls", b"ls"))
+
+
+def test_host_that_was_permissive_once_is_untrusted_until_it_reboots(measured):
+    loaded = hashlib.sha256(b"the SELinux policy").digest()
+    section = f"{{selinux: {{policies: ['{loaded.hex()}']}}}}"
+
+    def boot() -> None:
+        measured.boot()
+        measured.measure(buf("selinux-state", b"initialized=1;enforcing=1;checkreqprot=0;"))
+        measured.measure(buf("selinux-policy-hash", loaded))
+
+    boot_again = measured.laboratory.first.power_cycle
+    measured.policy(mac=section)
+    assert codes(measured.attest()) == {"MAC_UNMEASURED"}
+    boot_again()
+    measured.policy(mac=section)
+    boot()
+    assert measured.attest().trusted
+    measured.run("/usr/bin/ls", b"ls")
+    assert measured.attest().trusted
+    measured.measure(buf("selinux-state", b"initialized=1;enforcing=0;checkreqprot=0;"))
+    for _ in range(2):  # enforcing again is a repeat, which IMA does not measure
+        result = measured.attest()
+        assert {check.check for check in result.checks if check.outcome == "fail"} == {"mac-state"}
+        assert codes(result) == {"MAC_PERMISSIVE"}
+    boot_again()
+    boot()
+    assert measured.attest().trusted

@@ -137,6 +137,28 @@ def test_tpm_identity_needs_the_certificate_of_the_very_ek(capsys):
     assert (code, rows["q_ecc"]["code"]) == (1, "EK_CERT_OTHER_KEY")
 
 
+@pytest.mark.parametrize(
+    ("section", "code"),
+    [
+        ("{suites: [rsa2048-sha256], manufacturers: ['id:00001014']}", ""),
+        ("{suites: [sm2-sm3]}", "TPM_SUITE_REFUSED"),
+        ("{manufacturers: [INTC]}", "TPM_MAKER_REFUSED"),
+    ],
+)
+def test_policy_says_which_tpm_it_may_be(folder, capsys, section, code):
+    home = vectors("ovmf-plain").parent
+    authorities = [home / "issuercert.pem", home / "swtpm-localca-rootca-cert.pem"]
+    asked = [word for path in authorities for word in ("--ek-ca", str(path))]
+    file = policy(folder)
+    file.write_text(file.read_text() + f"tpm: {section}\n")
+    _, document = told(capsys, str(folder), "--policy", str(file), *asked)
+    rows = {row["evidence"]: row for row in document["checks"] if row["check"] == "tpm-identity"}
+    assert rows["q_rsa"]["code"] == code
+    _, document = told(capsys, str(folder), "--policy", str(file))
+    rows = {row["evidence"]: row for row in document["checks"] if row["check"] == "tpm-identity"}
+    assert rows["q_rsa"]["code"] == (code if "SUITE" in code else "TPM_MAKER_UNKNOWN")
+
+
 @pytest.mark.parametrize("name", ["q_ecc.sig", "q_ecc.pcrs", "bios_log", "ima_bin", "ek_rsa.pub"])
 def test_file_cut_off_is_unreadable_and_named(folder, capsys, name):
     path = folder / name
