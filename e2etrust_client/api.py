@@ -13,10 +13,13 @@ from keystoneauth1 import exceptions as ks_exc
 
 from e2etrust_client.errors import ClientError, ServiceRefusal
 from e2etrust_client.model import (
+    Enrolment,
     Event,
     ExpectedHost,
     HostState,
     HostVerdict,
+    PolicyState,
+    PolicyStates,
     RecordedEvidence,
     ServerTrust,
     ServiceInfo,
@@ -51,6 +54,12 @@ class _Hosts:
 class _Inventory:
     inventory: list[ExpectedHost]
     inventory_links: list[_Link] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Enrolments:
+    enrolments: list[Enrolment]
+    enrolments_links: list[_Link] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +185,26 @@ class AttestationClient:
     def unexpect_host(self, name: str) -> None:
         """Expect no particular endorsement key of *name* any more."""
         self._request("DELETE", _inventory_path(name))
+
+    def enrolments(self) -> list[Enrolment]:
+        """Return what every host was enrolled with, by host name."""
+        found: list[Enrolment] = []
+        while True:
+            params = {"marker": found[-1].host} if found else {}
+            page = self._call(_Enrolments, "GET", "/v1/enrolments", params=params)
+            found += page.enrolments
+            if not page.enrolments or not any(x.rel == "next" for x in page.enrolments_links):
+                return found
+
+    def enrolment(self, name: str) -> Enrolment:
+        return self._call(Enrolment, "GET", f"/v1/enrolments/{parse.quote(name, safe='')}")
+
+    def policies(self) -> PolicyStates:
+        """Return the verifier's host policies, in the order in which they are looked at."""
+        return self._call(PolicyStates, "GET", "/v1/policies")
+
+    def policy(self, name: str) -> PolicyState:
+        return self._call(PolicyState, "GET", f"/v1/policies/{parse.quote(name, safe='')}")
 
     def server(self, instance: str) -> ServerTrust:
         return self._call(ServerTrust, "GET", f"/v1/servers/{instance}")

@@ -20,8 +20,8 @@ class ServiceInfo:
 class HostState:
     """``state`` is trusted, untrusted, held or unknown; ``lease_seconds`` what is left; ``checks``
     those of the last appraisal, in a list of hosts only those that failed; ``failing_since`` says
-    (of one host, not in a list) since when each check that fails does; ``level`` is the lease's,
-    0 without one."""
+    (of one host, not in a list) since when each check that fails does, ``policy`` (of one host) by
+    what it was appraised last; ``level`` is the lease's, 0 without one."""
 
     name: str
     state: str
@@ -32,6 +32,8 @@ class HostState:
     checks: list[CheckResult] = field(default_factory=list)
     failing_since: dict[str, str] = field(default_factory=dict)
     level: int = 0
+    policy: str | None = None
+    policy_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,51 @@ class ExpectedHost:
 
 
 @dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What a host was enrolled with; ``manufacturer`` where an authority vouched for it."""
+
+    host: str
+    suite: str
+    enrolled_at: str
+    ek_accepted_by: str
+    ek_sha256: str
+    ak_name: str
+    manufacturer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyState:
+    """A file of the verifier's policy directory, and whether it counts; see the API's document."""
+
+    name: str
+    file: str
+    state: str
+    hosts_count: int
+    newest_version: int | None
+    windows_close: list[str]
+    code: str = ""
+    reason: str = ""
+    remedy: str = ""
+    version: int | None = None
+    edition: str = ""
+    fingerprint: str = ""
+    hosts: list[str] = field(default_factory=list)
+    asks: list[str] = field(default_factory=list)
+    quoted_pcrs: dict[str, list[int]] = field(default_factory=dict)
+    lease_seconds: int | None = None
+    recovery: str | None = None
+    level: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyStates:
+    """``hosts_without``: enrolled hosts that no policy matches."""
+
+    policies: list[PolicyState]
+    hosts_without: int
+
+
+@dataclass(frozen=True, slots=True)
 class HostVerdict:
     """What came out of one appraisal of a host; ``purpose`` is attest or launch."""
 
@@ -56,6 +103,7 @@ class HostVerdict:
     policy: str
     trusted: bool
     checks: list[CheckResult] = field(default_factory=list)
+    policy_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

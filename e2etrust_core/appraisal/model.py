@@ -28,13 +28,11 @@ class HostPolicy:
     hold (:mod:`.policy_events`), in place of PCR values or besides them; ``ima``: what its IMA list
     may and must hold (:mod:`.policy_ima`), besides them; ``mac``: what it must say of mandatory
     access control (:mod:`.policy_mac`); ``tpm``: which TPM the host may have (:mod:`.policy_tpm`);
-    ``observe``: PCRs that are quoted, and
-    recorded with the event log, without deciding anything; ``level``: what a host that
-    satisfies it is good for, on the operator's own scale of 1 to 9; ``fingerprint``: SHA-256
-    (hex) of the text that it was read from, of the files that the text names and of the time it is
-    for;
-    ``version``: a number that goes up with each change, None: nobody counts; ``edition``: SHA-256
-    (hex) of text and files, whatever the time.
+    ``observe``: PCRs that are quoted, and recorded with the event log, without deciding anything;
+    ``level``: what a host that satisfies it is good for, on the operator's own scale of 1 to 9;
+    ``fingerprint``: SHA-256 (hex) of the text that it was read from, of the files that the text
+    names and of the time it is for; ``version``: a number that goes up with each change, None:
+    nobody counts; ``edition``: SHA-256 (hex) of text and files, whatever the time.
 
     A policy may accept less from a moment on (:mod:`.policy_windows`): then ``until`` is when this
     one ends, and ``wider`` what held before the first window closed.

@@ -36,10 +36,15 @@ def _accepted(value: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"type": "array", "items": {"anyOf": [value, window]}, **more}
 
 
+#: The second number goes up with each addition, the first where a policy may not be one any more.
+SCHEMA_VERSION = "1.1"
+
+
 def policy_schema() -> dict[str, Any]:
-    """Return the schema of a whole policy."""
+    """Return the schema of a whole policy; its ``$id`` ends in :data:`SCHEMA_VERSION`."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:e2etrust:host-policy:{SCHEMA_VERSION}",
         "title": "E2ETrust host policy",
         **_object(
             {

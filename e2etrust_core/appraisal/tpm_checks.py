@@ -39,7 +39,9 @@ def check_tpm(rules: TpmRules, reference: HostReference) -> None:
     if rules.eks is not None and digest not in rules.eks:
         raise TpmEkRefused("the host's endorsement key is none of those that are accepted")
     if rules.manufacturers is not None:
-        _check_manufacturer(rules.manufacturers, reference)
+        maker = maker_vouched_for(reference.ek_certificate, reference.ek_accepted_by)
+        if maker not in rules.manufacturers:
+            raise TpmMakerRefused("the TPM is of a maker that is not accepted")
 
 
 def vouched(fingerprint: str) -> str:
@@ -50,14 +52,18 @@ def vouched(fingerprint: str) -> str:
     return f"{_CERTIFICATE}: {fingerprint}"
 
 
-def _check_manufacturer(accepted: frozenset[bytes], reference: HostReference) -> None:
-    certificate = reference.ek_certificate
+def maker_vouched_for(certificate: bytes | None, accepted_by: str) -> bytes:
+    """Return the maker that an EK certificate names which an authority vouched for.
+
+    :param accepted_by: as :attr:`.reference.HostReference.ek_accepted_by`.
+    :raises TpmMakerUnknown: there is no such certificate, or it names no maker.
+    :raises EkCertificateUnreadable: it is none.
+    """
     if certificate is None:
         raise TpmMakerUnknown("the host's TPM has no certificate that tells who made it")
     maker, fingerprint = manufacturer_of(certificate)
-    if reference.ek_accepted_by != vouched(fingerprint):
+    if accepted_by != vouched(fingerprint):
         raise TpmMakerUnknown("no authority vouched for the certificate that names the TPM's maker")
     if maker is None:
         raise TpmMakerUnknown("the endorsement key's certificate does not tell who made the TPM")
-    if maker not in accepted:
-        raise TpmMakerRefused("the TPM is of a maker that is not accepted")
+    return maker

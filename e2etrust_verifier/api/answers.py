@@ -8,6 +8,7 @@ from typing import Any
 
 from e2etrust_core.appraisal.model import CheckResult
 from e2etrust_core.messages import Refusal, ServerEvidence
+from e2etrust_verifier.trust.policy_overview import PolicyWord
 from e2etrust_verifier.trust.standing import StandingWord
 
 
@@ -70,7 +71,8 @@ class Summary:
 class Host:
     """``lease_seconds`` are left; times are ISO 8601 with a zone.  ``checks`` are those of the last
     appraisal, in a list of hosts only those that failed; ``failing_since`` (not in a list) says
-    since when each check that fails does; ``level`` is the lease's, 0 without."""
+    since when each check that fails does, ``policy`` (neither) by what it was appraised last;
+    ``level`` is the lease's, 0 without."""
 
     name: str
     state: StandingWord
@@ -81,6 +83,8 @@ class Host:
     checks: list[CheckResult]
     level: int
     failing_since: dict[str, str] = field(default_factory=dict)
+    policy: str | None = None
+    policy_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,7 @@ class Verdict:
     policy: str
     trusted: bool
     checks: list[CheckResult]
+    policy_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,65 @@ class EvidenceList:
     """Newest first."""
 
     evidence: list[EvidenceBrief]
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """``ek_sha256``: of the EK's TPMT_PUBLIC, ``ak_name``: TPM2B_NAME's name (hex); the
+    ``manufacturer`` is known only where an authority vouched for the EK's certificate."""
+
+    host: str
+    suite: str
+    enrolled_at: str
+    ek_accepted_by: str
+    manufacturer: str | None
+    ek_sha256: str
+    ak_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolments:
+    enrolments: list[Enrolment]
+    enrolments_links: list[Link] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A file of the policy directory; of an unreadable one there is no name.
+
+    ``hosts`` are patterns, ``hosts_count`` the enrolled hosts that it is the first to match;
+    ``edition`` is of text and files, ``fingerprint`` of what holds now; ``newest_version`` was
+    applied; ``asks`` names its sections; ``code``, ``reason`` and ``remedy`` say why it does not
+    count.
+    """
+
+    name: str
+    file: str
+    state: PolicyWord
+    hosts_count: int
+    newest_version: int | None
+    windows_close: list[str]
+    code: str = ""
+    reason: str = ""
+    remedy: str = ""
+    version: int | None = None
+    edition: str = ""
+    fingerprint: str = ""
+    hosts: list[str] = field(default_factory=list)
+    asks: list[str] = field(default_factory=list)
+    quoted_pcrs: dict[str, list[int]] = field(default_factory=dict)
+    lease_seconds: int | None = None
+    recovery: str | None = None
+    level: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """In the order in which they are looked at; ``hosts_without``: enrolled hosts that none
+    matches."""
+
+    policies: list[Policy]
+    hosts_without: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,10 +179,13 @@ def _whole(session: Session, name: str, state: HostState | None, now: datetime) 
     """A host with all checks of its last appraisal, or with why it stands otherwise than that."""
     checks = results.current_checks(session, name, state)
     since = results.failing_since(session, name, state, checks)
+    last = verdicts.last(session, name)
     return replace(
         _brief(name, state, now),
         checks=checks,
         failing_since={check: moment.isoformat() for check, moment in since.items()},
+        policy=last.policy if last is not None else None,
+        policy_version=last.policy_version if last is not None else None,
     )
 
 
@@ -194,4 +197,5 @@ def _verdict(verdict: Verdict) -> answers.Verdict:
         policy=verdict.policy,
         trusted=verdict.trusted,
         checks=verdicts.results(verdict),
+        policy_version=verdict.policy_version,
     )

@@ -16,8 +16,10 @@ from e2etrust_verifier.api import answers
 from e2etrust_verifier.api.hosts import LONGEST_NAME
 from e2etrust_verifier.api.paging import MOST
 from e2etrust_verifier.api.version import API_VERSION
+from e2etrust_verifier.policies import enrolments as enrolment_rules
 from e2etrust_verifier.policies import events as event_rules
 from e2etrust_verifier.policies import fleet as fleet_rules
+from e2etrust_verifier.policies import host_policies as host_policy_rules
 from e2etrust_verifier.policies import hosts as host_rules
 from e2etrust_verifier.policies import inventory as inventory_rules
 from e2etrust_verifier.policies import servers as server_rules
@@ -138,6 +140,36 @@ OPERATIONS = (
         f"{host_rules.APPROVE}, {host_rules.REVOKE}",
         asked=answers.Action,
     ),
+    Operation(
+        "/v1/enrolments",
+        "get",
+        "which keys hosts were enrolled with, by host",
+        answers.Enrolments,
+        enrolment_rules.LIST,
+        query=(_LIMIT, _NAME),
+    ),
+    Operation(
+        "/v1/enrolments/{name}",
+        "get",
+        "which keys a host was enrolled with",
+        answers.Enrolment,
+        enrolment_rules.SHOW,
+    ),
+    Operation(
+        "/v1/policies",
+        "get",
+        "host policies, whether they count, and for how many hosts",
+        answers.Policies,
+        host_policy_rules.LIST,
+    ),
+    Operation(
+        "/v1/policies/{name}",
+        "get",
+        "a host policy, without the values that it accepts",
+        answers.Policy,
+        host_policy_rules.SHOW,
+    ),
+    Operation("/v1/policy-schema.json", "get", "the JSON Schema of host policies", dict),
     Operation(
         "/v1/inventory",
         "get",

@@ -8,6 +8,7 @@ that E2ETRUST_VERIFIER_CONFIG names.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import falcon
@@ -21,6 +22,7 @@ from e2etrust_verifier import conf as configuration
 from e2etrust_verifier import policies
 from e2etrust_verifier.api import (
     dashboard,
+    enrolments,
     errors,
     events,
     evidence,
@@ -34,11 +36,13 @@ from e2etrust_verifier.api import (
     service,
     summary,
 )
+from e2etrust_verifier.api import policies as host_policies
 from e2etrust_verifier.api.access import Access
 from e2etrust_verifier.api.agents import Agents
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.trust import records
 from e2etrust_verifier.trust import results as trust_results
+from e2etrust_verifier.trust.policies import PolicyStore
 
 
 def make_application(conf: cfg.ConfigOpts) -> Any:
@@ -73,6 +77,7 @@ def _health(database: Database, *checks: str) -> Any:
 def routes(conf: cfg.ConfigOpts) -> dict[str, Any]:
     """Return the API's resources by path."""
     database, access, agents = Database(conf), Access(policies.make_enforcer(conf)), Agents(conf)
+    store = PolicyStore(Path(conf.verifier.policy_dir))
     return {
         "/": service.Root(),
         "/v1": service.Service(lambda: key_user_id(conf)),
@@ -86,6 +91,11 @@ def routes(conf: cfg.ConfigOpts) -> dict[str, Any]:
         "/v1/hosts/{name}/evidence/{number:int}": evidence.OneEvidence(database, access),
         "/v1/hosts/{name}/result": results.Result(database, access, trust_results.issuer(conf)),
         "/v1/hosts/{name}/action": hosts.Actions(database, access),
+        "/v1/enrolments": enrolments.Enrolments(database, access),
+        "/v1/enrolments/{name}": enrolments.Enrolment(database, access),
+        "/v1/policies": host_policies.Policies(database, access, store),
+        "/v1/policies/{name}": host_policies.Policy(database, access, store),
+        "/v1/policy-schema.json": host_policies.PolicySchema(),
         "/v1/inventory": inventory.Inventory(database, access),
         "/v1/inventory/{name}": inventory.ExpectedHost(database, access),
         "/v1/servers/{instance}": servers.Server(database, access),

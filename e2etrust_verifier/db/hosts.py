@@ -19,6 +19,10 @@ def everyone(session: Session) -> list[Host]:
     return list(session.scalars(sa.select(Host).order_by(Host.name)))
 
 
+def names(session: Session) -> list[str]:
+    return list(session.scalars(sa.select(Host.name).order_by(Host.name)))
+
+
 def page(
     session: Session, after: str | None, limit: int, *where: sa.ColumnElement[bool]
 ) -> list[tuple[Host, HostState | None]]:

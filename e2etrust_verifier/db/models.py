@@ -156,6 +156,7 @@ class Verdict(Base):
     at: Mapped[datetime] = mapped_column(Moment)
     purpose: Mapped[str] = mapped_column(WORD)
     policy: Mapped[str] = mapped_column(NAME)
+    policy_version: Mapped[int | None] = mapped_column(sa.Integer)
     trusted: Mapped[bool] = mapped_column(sa.Boolean)
     checks: Mapped[list[Check]] = relationship(
         order_by="Check.position", cascade="all, delete-orphan", lazy="selectin"

@@ -22,7 +22,9 @@ def add(
     *,
     trusted: bool,
     now: datetime,
+    version: int | None = None,
 ) -> None:
+    """Write a verdict down; *version* is that of the policy, where it has one."""
     rows = [
         Check(
             position=n,
@@ -35,9 +37,9 @@ def add(
         )
         for n, c in enumerate(checks)
     ]
-    session.add(
-        Verdict(host=host, at=now, purpose=purpose, policy=policy, trusted=trusted, checks=rows)
-    )
+    verdict = Verdict(host=host, at=now, purpose=purpose, policy=policy, trusted=trusted)
+    verdict.policy_version, verdict.checks = version, rows
+    session.add(verdict)
 
 
 def last(session: Session, host: str) -> Verdict | None:

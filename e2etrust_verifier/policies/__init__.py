@@ -8,19 +8,22 @@ import sys
 from oslo_config import cfg
 from oslo_policy import policy
 
-from e2etrust_verifier.policies import base, events, fleet, hosts, inventory, servers
+from e2etrust_verifier.policies import (
+    base,
+    enrolments,
+    events,
+    fleet,
+    host_policies,
+    hosts,
+    inventory,
+    servers,
+)
 
 
 def list_rules() -> list[policy.RuleDefault]:
     """Return every rule, for the enforcer and for oslopolicy-sample-generator."""
-    return [
-        *base.RULES,
-        *fleet.RULES,
-        *hosts.RULES,
-        *inventory.RULES,
-        *servers.RULES,
-        *events.RULES,
-    ]
+    nouns = (fleet, hosts, enrolments, host_policies, inventory, servers, events)
+    return [*base.RULES, *(rule for noun in nouns for rule in noun.RULES)]
 
 
 def make_enforcer(conf: cfg.ConfigOpts) -> policy.Enforcer:

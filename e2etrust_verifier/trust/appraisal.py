@@ -136,8 +136,17 @@ def settle(
     else:
         _close_gone_launches(session, case, evidence.domains)
     trusted = all(c.outcome == "pass" for c in checks)
-    purpose, policy = case.challenge.purpose, case.policy.name
-    verdicts.add(session, case.host.name, purpose, policy, checks, trusted=trusted, now=now)
+    purpose, policy = case.challenge.purpose, case.policy
+    verdicts.add(
+        session,
+        case.host.name,
+        purpose,
+        policy.name,
+        checks,
+        trusted=trusted,
+        now=now,
+        version=policy.version,
+    )
     return state, checks
 
 

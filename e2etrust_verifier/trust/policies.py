@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fnmatch
 import threading
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +14,16 @@ from e2etrust_core.appraisal.policy import TimedPolicy, parse_timed_policy
 from e2etrust_core.appraisal.policy_ima import FilesBeside
 from e2etrust_core.errors import PolicyError
 from e2etrust_verifier.trust.errors import PolicyMissing
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFile:
+    """A file of the directory: what it says, or why it cannot be read."""
+
+    name: str
+    timed: TimedPolicy | None
+    fault: PolicyError | None = None
+
 
 _Stamp = tuple[tuple[str, int, int], ...]
 
@@ -24,7 +35,7 @@ class PolicyStore:
         self._directory = directory
         self._lock = threading.Lock()
         self._stamp: _Stamp | None = None
-        self._policies: list[TimedPolicy] = []
+        self._read: list[PolicyFile] = []
         self._files = FilesBeside(directory)
 
     def policy_for(self, host: str, now: datetime) -> HostPolicy:
@@ -34,22 +45,34 @@ class PolicyStore:
         :raises PolicyError: a file of the directory is malformed.  No host passes until it is
             corrected, because nobody can tell which hosts that file was meant for.
         """
-        for timed in self._current():
-            policy = timed.at(now)
+        files = self.files()
+        for file in files:
+            if file.fault is not None:
+                raise file.fault
+        for policy in [file.timed.at(now) for file in files if file.timed is not None]:
             if any(fnmatch.fnmatchcase(host, pattern) for pattern in policy.hosts):
                 return policy
         raise PolicyMissing(f"no policy matches host {host}")
 
-    def _current(self) -> list[TimedPolicy]:
+    def files(self) -> list[PolicyFile]:
+        """Return what the directory holds, by file name."""
         with self._lock:
             # Also what policies name: allowlists and keyrings stand beside them.
             there = sorted(path for path in self._directory.glob("*") if path.is_file())
             stamp = tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in there)
             if stamp != self._stamp:
                 paths = [path for path in there if path.suffix == ".yaml"]
-                self._policies = [read_policy(path, self._files) for path in paths]
-                self._stamp = stamp
-            return self._policies
+                self._read = [self._file(path) for path in paths]
+                # What cannot be read may be so by more than its contents: it is tried again.
+                bad = any(file.fault is not None for file in self._read)
+                self._stamp = None if bad else stamp
+            return self._read
+
+    def _file(self, path: Path) -> PolicyFile:
+        try:
+            return PolicyFile(path.name, read_policy(path, self._files))
+        except PolicyError as exc:
+            return PolicyFile(path.name, None, exc)
 
 
 def read_policy(path: Path, files: FilesBeside | None = None) -> TimedPolicy:

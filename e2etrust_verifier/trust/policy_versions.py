@@ -17,7 +17,7 @@ from e2etrust_core.appraisal.model import HostPolicy
 from e2etrust_verifier.db import events, policy_versions
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.db.models import PolicyVersion
-from e2etrust_verifier.trust.errors import PolicyAltered, PolicyRolledBack
+from e2etrust_verifier.trust.errors import PolicyAltered, PolicyRolledBack, TrustError
 
 
 def admit(database: Database, policy: HostPolicy, now: datetime) -> None:
@@ -54,6 +54,15 @@ def accept(database: Database, policy: HostPolicy, now: datetime, by: str = "") 
         events.add(session, "policy-accepted", told, now=now)
 
     database.write(work)
+
+
+def refusal_of(policy: HostPolicy, known: PolicyVersion | None) -> TrustError | None:
+    """Return why *policy* would not be let, where *known* is what was applied; None: it would."""
+    try:
+        _is_newer(policy, known)
+    except (PolicyRolledBack, PolicyAltered) as exc:
+        return exc
+    return None
 
 
 def _is_newer(policy: HostPolicy, known: PolicyVersion | None) -> bool:

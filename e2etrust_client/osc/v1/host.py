@@ -14,6 +14,18 @@ from e2etrust_client.osc.plugin import client_of
 from e2etrust_client.osc.v1 import refusals
 from e2etrust_client.result_token import read_result
 
+_SHOWN = (
+    "why",
+    "host",
+    "state",
+    "level",
+    "lease_seconds",
+    "since",
+    "last_attested",
+    "policy",
+    "policy_version",
+    "checks",
+)
 _STATES = ("trusted", "untrusted", "held", "unknown")
 
 
@@ -136,8 +148,14 @@ class HostHistory(_OneHost, command.Lister):
         for verdict in found:
             failed = [c for c in verdict.checks if c.outcome != "pass"]
             told = "; ".join(_failure(c.code, c.where, c.reason) for c in failed)
-            rows.append((verdict.at, verdict.purpose, verdict.policy, verdict.trusted, told))
+            policy = named(verdict.policy, verdict.policy_version)
+            rows.append((verdict.at, verdict.purpose, policy, verdict.trusted, told))
         return columns, rows
+
+
+def named(policy: str, version: int | None) -> str:
+    """Return a policy's name with its version, where it has one."""
+    return policy if version is None else f"{policy} (version {version})"
 
 
 def why(host: HostState) -> str:
@@ -169,8 +187,7 @@ def _failure(code: str, where: str, reason: str) -> str:
 
 
 def _shown(host: HostState) -> Any:
-    columns = ("why", "host", "state", "level", "lease_seconds", "since", "last_attested", "checks")
-    return columns, (
+    return _SHOWN, (
         why(host),
         host.name,
         host.state,
@@ -178,6 +195,8 @@ def _shown(host: HostState) -> Any:
         round(host.lease_seconds, 1),
         host.since,
         host.last_attested,
+        host.policy,
+        host.policy_version,
         [f"{c.check}: {c.outcome}: {c.reason}{_since(host, c.check)}" for c in host.checks],
     )
 

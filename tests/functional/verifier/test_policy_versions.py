@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from e2etrust_core.messages import RemoteRefusal
-from e2etrust_verifier.db import events, hosts
+from e2etrust_verifier.db import events, hosts, verdicts
 from e2etrust_verifier.trust import leases, policy_versions, standing
 from e2etrust_verifier.trust.policies import PolicyStore, read_policy
 
@@ -33,6 +33,8 @@ def kinds(laboratory) -> list[str]:
 def test_newer_version_is_applied_and_noted(laboratory, host):
     laboratory.policy(version=3)
     assert host.attest().trusted
+    kept = laboratory.around.db.read(lambda s: verdicts.page(s, "host1", None, 2))
+    assert [one.policy_version for one in kept] == [3, 2]
     assert kinds(laboratory).count("policy-applied") == 2
 
 

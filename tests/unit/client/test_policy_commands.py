@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import pytest
 from osc_lib import exceptions as osc_exc
 
+from e2etrust_client.model import Enrolment, PolicyState, PolicyStates
+from e2etrust_client.osc.v1 import enrolment, policy_state
 from e2etrust_client.osc.v1 import policy as commands
 from e2etrust_core.appraisal.policy import parse_policy
 from tests.unit.core.appraisal.test_recorded import Host
@@ -62,3 +64,49 @@ def test_file_that_is_no_policy_is_one_clear_error(run, tmp_path, text):
         path.write_text(text)
     with pytest.raises(osc_exc.CommandError):
         run(commands.TestPolicy, str(path), "host1")
+
+
+GOOD = PolicyState("p", "p.yaml", "in-force", 2, 7, [], version=7, asks=["pcrs"])
+BACK = PolicyState("q", "q.yaml", "rolled-back", 0, 9, [], "POLICY_ROLLED_BACK", "older", "do")
+
+
+@pytest.fixture
+def ask(monkeypatch):
+    """Run a command against a service that knows two policies and one host."""
+    known = Enrolment("host1", "sm2-sm3", "t", "inventory", "ab", "cd")
+    client = SimpleNamespace(
+        policies=lambda: PolicyStates([GOOD, BACK], 3),
+        policy=lambda name: {"p": GOOD, "q": BACK}[name],
+        enrolments=lambda: [known],
+        enrolment=lambda _host: known,
+    )
+    for module in (policy_state, enrolment):
+        monkeypatch.setattr(module, "client_of", lambda _manager: client)
+
+    def ask(kind, *arguments: str):
+        out = io.StringIO()
+        command = kind(SimpleNamespace(stdout=out, client_manager=None), None)
+        command.run(command.get_parser("x").parse_args([*arguments, "-f", "json"]))
+        return json.loads(out.getvalue())
+
+    return ask
+
+
+def test_policies_are_listed_with_their_states_and_hosts_without_one_are_told(ask, capsys):
+    rows = ask(policy_state.ListPolicy)
+    assert [(row["Name"], row["State"], row["Hosts"]) for row in rows] == [
+        ("p", "in-force", 2),
+        ("q", "rolled-back", 0),
+    ]
+    assert "3 enrolled hosts match no policy" in capsys.readouterr().err
+
+
+def test_first_line_of_a_policy_says_whether_it_counts(ask):
+    shown = ask(policy_state.ShowPolicy, "p")
+    assert next(iter(shown.items())) == ("why", "in force for 2 hosts")
+    assert ask(policy_state.ShowPolicy, "q")["why"] == "POLICY_ROLLED_BACK: older. Next: do"
+
+
+def test_enrolments_are_listed_and_shown(ask):
+    assert [row["Host"] for row in ask(enrolment.ListEnrolment)] == ["host1"]
+    assert ask(enrolment.ShowEnrolment, "host1")["suite"] == "sm2-sm3"

@@ -52,7 +52,9 @@ def api(tmp_path):
         "[DEFAULT]\ntransport_url = kombu+memory:////\n"
         f"[database]\nconnection = sqlite:///{tmp_path}/v.sqlite\n"
         f"[verifier]\nsigning_key = {tmp_path}/key.pem\nkey_user_id = u\n"
+        f"policy_dir = {tmp_path}\n"
     )
+    (tmp_path / "policy.yaml").write_text("name: host1\nhosts: ['*']\nobserve: {sha256: [0]}\n")
     conf = configuration.load([str(path)], cfg.ConfigOpts())
     database = Database(conf)
     migration.sync(database)
