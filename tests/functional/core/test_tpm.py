@@ -276,16 +276,6 @@ def test_tpm_that_is_away_is_one_clear_error(tpm, emulated_tpm):
         open_tpm("/dev/tpm0")
 
 
-def test_ten_thousand_quotes_leak_no_handle_and_no_session(tpm):
-    ak = create_ak(tpm, ECC_P256_SHA256, "ecc-p256")
-    before = in_use(tpm)
-    for _ in range(10_000):
-        nonce = secrets.token_bytes(20)
-        quote = take_quote(tpm, ak, nonce, {"sha256": [0, 7]})
-    verify_quote(quote, ak.public, nonce, {"sha256": [0, 7]})
-    assert in_use(tpm) == before == []
-
-
 def tools(tpm: Tpm, command: str, *args: object) -> None:
     done = subprocess.run(
         [f"tpm2_{command}", "-T", tpm.tcti, *map(str, args)], capture_output=True, text=True
