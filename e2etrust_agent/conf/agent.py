@@ -24,8 +24,9 @@ AGENT_OPTS = [
     cfg.StrOpt(
         "tcti",
         default="device:/dev/tpmrm0",
-        help="How to reach the TPM, in the words of tpm2-tss: device:PATH, swtpm:path=SOCKET, "
-        "swtpm:host=H,port=P or mssim:host=H,port=P.",
+        help="How to reach the TPM, in the words of tpm2-tss: device:PATH, tabrmd: (the daemon"
+        " tpm2-abrmd; bus_name=N,bus_type=T may follow), swtpm:path=SOCKET, swtpm:host=H,port=P or"
+        " mssim:host=H,port=P.",
     ),
     cfg.StrOpt(
         "suite",

@@ -28,7 +28,8 @@ from tpm2_pytss import (  # noqa: E402
 )
 from tpm2_pytss.TCTILdr import TCTILdr  # noqa: E402
 
-from e2etrust_core.tpm.errors import TpmError, TpmUnreachable  # noqa: E402
+from e2etrust_core.tpm.errors import TctiAbsent, TpmError, TpmUnreachable  # noqa: E402
+from e2etrust_core.tpm.tcti import parse_tcti  # noqa: E402
 
 #: Seconds a device that is held by somebody else (EBUSY, a full backlog) is tried for.
 PATIENCE = 5.0
@@ -36,6 +37,8 @@ _PAUSE = 0.05
 _LAYER = 0x00FF0000
 _FORMAT_ONE = 0x80
 _TCTI_LAYER = 0x000A0000
+#: TSS2_TCTI_RC_NOT_SUPPORTED: the loader found no such library.
+_RC_NO_SUCH_MODULE = 0x000A0015
 _RC_INITIALIZE = 0x100
 _RC_FAILURE = 0x101
 
@@ -93,6 +96,9 @@ class Tpm:
             try:
                 return _open(self.tcti)
             except (TSS2_Exception, OSError, RuntimeError) as exc:
+                if isinstance(exc, TSS2_Exception) and exc.rc == _RC_NO_SUCH_MODULE:
+                    kind = self.tcti.partition(":")[0]
+                    raise TctiAbsent(f"tpm2-tss has no module for {kind} here") from exc
                 if time.monotonic() >= deadline:
                     raise TpmUnreachable(f"no TPM answers at {self.tcti} ({exc})") from exc
             time.sleep(_PAUSE)
@@ -101,13 +107,10 @@ class Tpm:
 def open_tpm(tcti: str) -> Tpm:
     """Return the TPM behind *tcti*; it is first connected to when it is used.
 
-    :param tcti: ``device:/dev/tpmrm0``, ``swtpm:path=/run/x`` (its control socket at
-        ``/run/x.ctrl``), ``swtpm:host=h,port=n``, ``mssim:host=h,port=n``.
-    :raises TpmUnreachable: *tcti* has no such form.
+    :param tcti: as in :mod:`.tcti`.
+    :raises TctiUnknown: *tcti* has no such form.
     """
-    kind = tcti.partition(":")[0]
-    if kind not in ("device", "swtpm", "mssim", "tabrmd"):
-        raise TpmUnreachable(f"{tcti!r} names no way to a TPM")
+    parse_tcti(tcti)
     return Tpm(tcti)
 
 

@@ -20,6 +20,20 @@ class TpmUnreachable(TpmError):
     remedy = "check `tcti` in agent.conf, that the TPM is on, and that nobody else holds it"
 
 
+class TctiUnknown(TpmUnreachable):
+    """The setting is no way to a TPM."""
+
+    code = "TCTI_UNKNOWN"
+    remedy = "write `tcti` as agent.conf.sample says, such as device:/dev/tpmrm0"
+
+
+class TctiAbsent(TpmUnreachable):
+    """The TSS's module for that way to a TPM is not installed."""
+
+    code = "TCTI_NOT_INSTALLED"
+    remedy = "install it: Debian's packages are called libtss2-tcti-KIND0"
+
+
 class KeyLost(TpmError):
     """A key blob is not of this TPM (any more)."""
 
@@ -46,3 +60,24 @@ class PcrsUnstable(TpmError):
 
     code = "PCRS_UNSTABLE"
     remedy = "choose PCRs for the policy that are not extended all the time"
+
+
+class SaltKeyForeign(TpmError):
+    """The key that secrets would be encrypted to is not the one that is known."""
+
+    code = "TPM_KEY_FOREIGN"
+    remedy = "the TPM was replaced, or something sits between it and the machine: find out which"
+
+
+class PolicyUnsatisfied(TpmError):
+    """The TPM does not find the policy of what is sealed to hold."""
+
+    code = "TPM_POLICY_UNSATISFIED"
+    remedy = "compare the PCRs with those approved; ask the authority for a newer approval"
+
+
+class NvFailed(TpmError):
+    """An NV index is absent, of another kind, or cannot be made."""
+
+    code = "TPM_NV_REFUSED"
+    remedy = "look at the TPM with tpm2_nvreadpublic"

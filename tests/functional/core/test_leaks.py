@@ -23,7 +23,7 @@ from tests.functional.core.test_tpm import in_use
 QUOTES = int(os.environ.get("E2ETRUST_LEAK_QUOTES", "2000"))
 #: Quotes after which the allocators have what they will keep.
 WARM_UP = 500
-#: Bytes of growth that are the allocators' own; 100 bytes a quote would be ten times that in the full run.
+#: Bytes that are the allocators' own: 100 bytes a quote come to ten times that in 100,000.
 SLACK = 1 << 20
 SELECTION = {"sha256": [0, 7]}
 
