@@ -101,6 +101,13 @@ class SelectionMismatch(QuoteError):
     remedy = "check that the host's TPM has the PCR banks that its policy names"
 
 
+class CertifiedOther(QuoteError):
+    """The TPM certified something else than was asked for."""
+
+    code = "CERTIFIED_OTHER"
+    remedy = "find out whose key or NV index it is"
+
+
 class PcrDigestMismatch(QuoteError):
     code = "PCR_DIGEST_MISMATCH"
     remedy = "attest again: PCRs may have changed while they were read"

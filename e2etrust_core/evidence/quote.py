@@ -146,26 +146,30 @@ def check_signature(case: QuoteCase) -> None:
     :raises SignatureWrong: it did not.
     :raises OpinionsDiffer: two crypto providers are asked and do not agree.
     """
-    key = public_key_of(case.ak)
+    if not is_signed(case.quote.attest, case.signature, case.ak, case.suite):
+        raise SignatureWrong("the quote's signature was not made by the attester's AK")
+
+
+def is_signed(attest: bytes, signature: Signature, ak: Public, suite: Suite) -> bool:
+    """Whether *ak*, of *suite*, signed *attest*.
+
+    :raises OpinionsDiffer: two crypto providers are asked and do not agree.
+    """
+    key = public_key_of(ak)
     if isinstance(key, Sm2PublicKey):
-        _check_sm2_signature(case, key)
-        return
-    signature, digest = case.signature, hash_of(case.suite.hash)
+        # A TPM signs e = H(attest): no Z_A in front, as GB/T 32918.2 has it of people's keys.
+        e = digest_of(suite.hash.hashlib_name, attest)
+        return sm2_verify(key, e, signature.r, signature.s)
+    digest = hash_of(suite.hash)
     try:
         if isinstance(key, rsa.RSAPublicKey):
-            key.verify(signature.rsa or b"", case.quote.attest, padding.PKCS1v15(), digest)
+            key.verify(signature.rsa or b"", attest, padding.PKCS1v15(), digest)
         else:
             raw = encode_dss_signature(signature.r, signature.s)
-            key.verify(raw, case.quote.attest, ec.ECDSA(digest))
+            key.verify(raw, attest, ec.ECDSA(digest))
     except InvalidSignature:
-        raise SignatureWrong("the quote's signature was not made by the attester's AK") from None
-
-
-def _check_sm2_signature(case: QuoteCase, key: Sm2PublicKey) -> None:
-    # A TPM signs e = H(attest): no Z_A in front, as GB/T 32918.2 would have it of people's keys.
-    e = digest_of(case.suite.hash.hashlib_name, case.quote.attest)
-    if not sm2_verify(key, e, case.signature.r, case.signature.s):
-        raise SignatureWrong("the quote's signature was not made by the attester's AK")
+        return False
+    return True
 
 
 def check_nonce(case: QuoteCase) -> None:

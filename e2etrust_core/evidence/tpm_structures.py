@@ -145,6 +145,16 @@ class ClockInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class AttestHead:
+    """What every TPMS_ATTEST says, whatever it attests."""
+
+    qualified_signer: bytes
+    extra_data: bytes
+    clock_info: ClockInfo
+    firmware_version: int
+
+
+@dataclass(frozen=True, slots=True)
 class AttestedQuote:
     """TPMS_ATTEST (10.12.12) of type quote.  ``selection`` is in the TPM's order."""
 
@@ -287,19 +297,37 @@ def decode_quote(data: bytes) -> AttestedQuote:
     :raises StructureError: malformed, or with bytes left over.
     """
     reader = ByteReader(data, "quote")
-    if reader.uint(4) != TPM_GENERATED_VALUE:
-        raise QuoteMagicWrong("the signed structure was not made by a TPM")
-    kind = reader.uint(2)
-    if kind != TPM_ST_ATTEST_QUOTE:
-        raise QuoteTypeWrong(f"the signed structure is of type {kind:#06x}, not a quote")
-    signer = reader.sized(66)
-    extra = reader.sized(64)
-    clock = ClockInfo(reader.uint(8), reader.uint(4), reader.uint(4), _yes_no(reader))
-    firmware = reader.uint(8)
+    head = read_attest_head(reader, TPM_ST_ATTEST_QUOTE, "quote")
     selection = _selection(reader)
     digest = reader.sized(64)
     reader.end()
-    return AttestedQuote(signer, extra, clock, firmware, selection, digest)
+    return AttestedQuote(
+        head.qualified_signer,
+        head.extra_data,
+        head.clock_info,
+        head.firmware_version,
+        selection,
+        digest,
+    )
+
+
+def read_attest_head(reader: ByteReader, kind: int, name: str) -> AttestHead:
+    """Read what every TPMS_ATTEST (10.12.12) begins with; what it attests stands behind.
+
+    :param kind: the TPM_ST_ATTEST that it must be of, *name* what that is called.
+    :raises QuoteMagicWrong: the TPM did not make it: it does not begin with TPM_GENERATED_VALUE.
+    :raises QuoteTypeWrong: it attests something else.
+    :raises StructureError: malformed.
+    """
+    if reader.uint(4) != TPM_GENERATED_VALUE:
+        raise QuoteMagicWrong("the signed structure was not made by a TPM")
+    found = reader.uint(2)
+    if found != kind:
+        raise QuoteTypeWrong(f"the signed structure is of type {found:#06x}, not a {name}")
+    signer = reader.sized(66)
+    extra = reader.sized(64)
+    clock = ClockInfo(reader.uint(8), reader.uint(4), reader.uint(4), _yes_no(reader))
+    return AttestHead(signer, extra, clock, reader.uint(8))
 
 
 def encode_selection(selection: PcrSelection) -> bytes:

@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sessions, policies, NV and certification against a real TPM emulator and tpm2-tools."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import secrets
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
+
+from e2etrust_core.errors import InputError
+from e2etrust_core.evidence import errors
+from e2etrust_core.evidence.certified import (
+    Certifier,
+    verify_certified_key,
+    verify_certified_nv,
+)
+from e2etrust_core.evidence.object_policy import (
+    Approval,
+    Authorized,
+    CounterAtMost,
+    PcrsAre,
+    SecretKnown,
+    policy_digest,
+    to_be_signed,
+)
+from e2etrust_core.evidence.tpm_bytes import sized, uint
+from e2etrust_core.evidence.tpm_structures import SIGN, USER_WITH_AUTH, name_of
+from e2etrust_core.suites import ECC_P256_SHA256, SM2_SHA256
+from e2etrust_core.tpm.certify import certify_key, certify_nv
+from e2etrust_core.tpm.device import Tpm, open_tpm, policy_session
+from e2etrust_core.tpm.errors import KeyLost, NvFailed, PolicyUnsatisfied, SaltKeyForeign
+from e2etrust_core.tpm.keys import create_ak, loaded_ek, read_ek
+from e2etrust_core.tpm.nv import (
+    define_nv,
+    extend_nv,
+    increment_nv,
+    nv_index,
+    read_counter,
+    read_nv,
+    undefine_nv,
+    write_nv,
+)
+from e2etrust_core.tpm.pcr import extend_pcr, read_pcrs
+from e2etrust_core.tpm.sealing import satisfy, seal, unseal
+from e2etrust_core.tpm.sessions import encrypted_session
+from tests.functional.core.mssim_bridge import MssimBridge
+from tests.functional.core.test_tpm import in_use, tools
+from tests.functional.swtpm_fixture import EmulatedTpm
+from tests.unit.core.software_tpm import NULL, SHA256, ecc_public
+
+SECRET = b"sixteen bytes or so"
+SELECTION = {"sha256": [7, 16]}
+ENDORSEMENT, OWNER = 0x4000000B, 0x40000001
+INDEX = 0x01800010
+
+
+@pytest.fixture(scope="module")
+def chip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedTpm]:
+    """One TPM for all: what a test makes in it, it does not hold against another's."""
+    home = tmp_path_factory.mktemp("chip")
+    with tempfile.TemporaryDirectory(prefix="tpm") as sockets:
+        made = EmulatedTpm(home / "tpm", home / "ca", Path(sockets) / "0")
+        made.manufacture()
+        made.power_on()
+        yield made
+        made.power_off()
+
+
+@pytest.fixture
+def tpm(chip: EmulatedTpm) -> Iterator[Tpm]:
+    with open_tpm(chip.tcti) as opened:
+        yield opened
+        assert in_use(opened) == []
+        with contextlib.suppress(NvFailed):
+            undefine_nv(opened, INDEX)
+
+
+class Authority:
+    """Signs approvals with a key of its own."""
+
+    def __init__(self) -> None:
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        scheme = uint(0x0018, 2) + SHA256
+        self.public = ecc_public(self.key, SIGN | USER_WITH_AUTH, NULL + scheme)
+
+    def approve(self, steps, purpose: bytes) -> Authorized:
+        signed = self.key.sign(to_be_signed(steps, purpose), ec.ECDSA(Prehashed(hashes.SHA256())))
+        r, s = (sized(n.to_bytes(32, "big")) for n in decode_dss_signature(signed))
+        signature = uint(0x0018, 2) + SHA256 + r + s
+        return Authorized(self.public, purpose, Approval(steps, signature))
+
+
+def pcrs(tpm: Tpm) -> PcrsAre:
+    return PcrsAre(SELECTION, read_pcrs(tpm, SELECTION))
+
+
+@pytest.mark.parametrize("kind", ["rsa2048", "ecc-p256"])
+def test_sealed_secret_opens_until_a_pcr_changes(tpm, kind):
+    ek, steps = read_ek(tpm, kind), (pcrs(tpm), SecretKnown(ENDORSEMENT))
+    sealed = seal(tpm, ek, SECRET, steps)
+    assert unseal(tpm, ek, sealed, steps) == SECRET
+    with pytest.raises(PolicyUnsatisfied):
+        unseal(tpm, ek, sealed, steps[:1])
+    extend_pcr(tpm, 16, {"sha256": bytes(32)})
+    with pytest.raises(PolicyUnsatisfied) as caught:
+        unseal(tpm, ek, sealed, steps)
+    assert caught.value.remedy
+
+
+def test_sealed_secret_is_of_its_tpm_alone(tpm, swtpm_factory):
+    ek, steps = read_ek(tpm, "ecc-p256"), (pcrs(tpm),)
+    sealed = seal(tpm, ek, SECRET, steps)
+    with open_tpm(swtpm_factory().tcti) as other:
+        with pytest.raises(SaltKeyForeign):
+            unseal(other, ek, sealed, steps)
+        with pytest.raises(KeyLost):
+            unseal(other, read_ek(other, "ecc-p256"), sealed, steps)
+        with pytest.raises(SaltKeyForeign):
+            seal(other, ek, SECRET, steps)
+
+
+def test_what_would_protect_nothing_is_refused(tpm):
+    with pytest.raises(InputError):
+        seal(tpm, read_ek(tpm, "ecc-p256"), SECRET, ())
+    with pytest.raises(InputError):
+        seal(tpm, read_ek(tpm, "ecc-p256"), b"", (pcrs(tpm),))
+
+
+def test_every_policy_digest_is_the_tpms_own(tpm):
+    increment_nv(tpm, define_nv(tpm, INDEX, "counter").number)
+    counter = CounterAtMost(INDEX, nv_index(tpm, INDEX).name, read_counter(tpm, INDEX))
+    approved = Authority().approve((pcrs(tpm), counter), b"purpose")
+    secret = SecretKnown(OWNER)
+    for steps in ((pcrs(tpm),), (secret,), (counter,), (approved,), (approved, secret, counter)):
+        with tpm.connected() as esys, policy_session(esys) as session:
+            for step in steps:
+                satisfy(esys, session, step)
+            assert bytes(esys.policy_get_digest(session)) == policy_digest(steps)
+
+
+def test_authority_approves_a_new_pcr_state_for_what_was_sealed_before(tpm):
+    ek, authority = read_ek(tpm, "ecc-p256"), Authority()
+    old = authority.approve((pcrs(tpm),), b"host keys")
+    sealed = seal(tpm, ek, SECRET, (Authorized(authority.public, b"host keys"),))
+    assert unseal(tpm, ek, sealed, (old,)) == SECRET
+    extend_pcr(tpm, 16, {"sha256": bytes(32)})
+    with pytest.raises(PolicyUnsatisfied):
+        unseal(tpm, ek, sealed, (old,))
+    new = authority.approve((pcrs(tpm),), b"host keys")
+    assert unseal(tpm, ek, sealed, (new,)) == SECRET
+
+
+def test_approval_that_is_missing_foreign_or_for_another_purpose_opens_nothing(tpm):
+    ek, authority = read_ek(tpm, "ecc-p256"), Authority()
+    empty = Authorized(authority.public, b"host keys")
+    sealed = seal(tpm, ek, SECRET, (empty,))
+    foreign = Authority().approve((pcrs(tpm),), b"host keys")
+    other_use = authority.approve((pcrs(tpm),), b"other")
+    borrowed = replace(empty, approval=foreign.approval)
+    for step in (empty, foreign, other_use, borrowed):
+        with pytest.raises(PolicyUnsatisfied):
+            unseal(tpm, ek, sealed, (step,))
+
+
+def test_approved_pcr_state_is_taken_back_by_counting_up(tpm):
+    ek, authority = read_ek(tpm, "ecc-p256"), Authority()
+    define_nv(tpm, INDEX, "counter")
+    increment_nv(tpm, INDEX)
+    name = nv_index(tpm, INDEX).name
+
+    def approve() -> Authorized:
+        now = CounterAtMost(INDEX, name, read_counter(tpm, INDEX))
+        return authority.approve((pcrs(tpm), now), b"host keys")
+
+    old = approve()
+    sealed = seal(tpm, ek, SECRET, (Authorized(authority.public, b"host keys"),))
+    assert unseal(tpm, ek, sealed, (old,)) == SECRET
+    increment_nv(tpm, INDEX)
+    with pytest.raises(PolicyUnsatisfied):
+        unseal(tpm, ek, sealed, (old,))
+    assert unseal(tpm, ek, sealed, (approve(),)) == SECRET
+
+
+@pytest.mark.parametrize("kind", ["rsa2048", "ecc-p256"])
+def test_salted_session_is_for_the_key_that_is_known_only(tpm, kind):
+    known = name_of(read_ek(tpm, kind).public)
+    with tpm.connected() as esys, loaded_ek(tpm, esys, kind) as key:
+        with encrypted_session(esys, key, known) as session:
+            assert len(bytes(esys.get_random(16, session1=session))) == 16
+        other = known[:-1] + bytes([known[-1] ^ 1])
+        with pytest.raises(SaltKeyForeign), encrypted_session(esys, key, other):
+            pass
+
+
+def test_nv_index_is_written_and_read_as_tpm2_tools_do(tpm, tmp_path):
+    data = secrets.token_bytes(1500)
+    assert define_nv(tpm, INDEX, "ordinary", 1500).size == 1500
+    with pytest.raises(NvFailed):
+        read_nv(tpm, INDEX)
+    write_nv(tpm, INDEX, data)
+    write_nv(tpm, INDEX, b"again", offset=700)
+    assert read_nv(tpm, INDEX) == data[:700] + b"again" + data[705:]
+    tools(tpm, "nvread", hex(INDEX), "-o", tmp_path / "nv")
+    assert (tmp_path / "nv").read_bytes() == read_nv(tpm, INDEX)
+    with pytest.raises(NvFailed):
+        define_nv(tpm, INDEX, "ordinary", 8)
+    with pytest.raises(NvFailed):
+        write_nv(tpm, INDEX, b"12", offset=1499)
+    with pytest.raises(NvFailed):
+        increment_nv(tpm, INDEX)
+    undefine_nv(tpm, INDEX)
+    with pytest.raises(NvFailed):
+        read_nv(tpm, INDEX)
+
+
+def test_nv_counter_counts_and_never_starts_again(tpm):
+    for _ in range(2):
+        define_nv(tpm, INDEX, "counter")
+        increment_nv(tpm, INDEX)
+        increment_nv(tpm, INDEX)
+        last = read_counter(tpm, INDEX)
+        undefine_nv(tpm, INDEX)
+    define_nv(tpm, INDEX, "counter")
+    increment_nv(tpm, INDEX)
+    assert read_counter(tpm, INDEX) > last
+
+
+def test_nv_index_that_is_extended_chains_what_it_was_given(tpm):
+    define_nv(tpm, INDEX, "extend")
+    value = bytes(32)
+    for data in (b"one", b"two"):
+        extend_nv(tpm, INDEX, data)
+        value = hashlib.sha256(value + data).digest()
+    assert read_nv(tpm, INDEX) == value
+    with pytest.raises(NvFailed):
+        write_nv(tpm, INDEX, bytes(32))
+
+
+@pytest.mark.parametrize(("number", "size"), [(0x01C00002, 8), (INDEX, 0), (INDEX, 70000)])
+def test_nv_index_that_is_not_the_owners_or_has_no_size_is_refused(tpm, number, size):
+    with pytest.raises(InputError):
+        define_nv(tpm, number, "ordinary", size)
+
+
+@pytest.mark.parametrize("suite", [ECC_P256_SHA256, SM2_SHA256], ids=lambda suite: suite.name)
+def test_certified_nv_contents_hold_for_that_index_ak_and_nonce_only(tpm, suite):
+    ek, ak, nonce = read_ek(tpm, "rsa2048"), create_ak(tpm, suite, "rsa2048"), b"nonce"
+    define_nv(tpm, INDEX, "extend")
+    extend_nv(tpm, INDEX, b"event")
+    name = nv_index(tpm, INDEX).name
+    certified = certify_nv(tpm, ak, INDEX, nonce)
+    who = Certifier(ak.public, ek.public, nonce)
+    found = verify_certified_nv(certified, who, name)
+    assert (found.offset, found.contents) == (0, read_nv(tpm, INDEX))
+    with pytest.raises(errors.CertifiedOther):
+        verify_certified_nv(certified, who, name[:-1] + bytes([name[-1] ^ 1]))
+    with pytest.raises(errors.NonceMismatch):
+        verify_certified_nv(certified, replace(who, qualifying=b"other"), name)
+    other = create_ak(tpm, suite, "rsa2048")
+    with pytest.raises(errors.SignerForeign):
+        verify_certified_nv(certified, replace(who, ak_public=other.public), name)
+    altered = certified.attest[:-1] + bytes([certified.attest[-1] ^ 1])
+    with pytest.raises(errors.SignatureWrong):
+        verify_certified_nv(replace(certified, attest=altered), who, name)
+    with pytest.raises(errors.QuoteTypeWrong):
+        verify_certified_key(certified, who, ak.public)
+
+
+def test_certified_key_is_held_by_that_tpm(tpm):
+    ek, ak = read_ek(tpm, "ecc-p256"), create_ak(tpm, ECC_P256_SHA256, "ecc-p256")
+    key = create_ak(tpm, ECC_P256_SHA256, "rsa2048")
+    certified = certify_key(tpm, ak, key, b"nonce")
+    who = Certifier(ak.public, ek.public, b"nonce")
+    verify_certified_key(certified, who, key.public)
+    with pytest.raises(errors.CertifiedOther):
+        verify_certified_key(certified, who, ak.public)
+
+
+def test_session_is_closed_whatever_happens_in_it(tpm):
+    with (
+        pytest.raises(ZeroDivisionError),
+        tpm.connected() as esys,
+        loaded_ek(tpm, esys, "ecc-p256") as key,
+        encrypted_session(esys, key, name_of(read_ek(tpm, "ecc-p256").public)),
+        policy_session(esys),
+    ):
+        raise ZeroDivisionError
+    assert in_use(tpm) == []
+
+
+@pytest.mark.parametrize("kind", ["rsa2048", "ecc-p256"])
+def test_secret_does_not_cross_the_bus_in_the_clear(tpm, kind, tmp_path, monkeypatch):
+    ek, steps, secret = read_ek(tpm, kind), (pcrs(tpm),), secrets.token_bytes(64)
+    monkeypatch.setenv("TCTI_PCAP_FILE", str(tmp_path / "bus"))
+    with Tpm(f"pcap:{tpm.tcti}") as tapped:
+        assert unseal(tapped, ek, seal(tapped, ek, secret, steps), steps) == secret
+        write_nv(tapped, define_nv(tapped, INDEX, "ordinary", 64).number, bytes(range(64)))
+    bus = (tmp_path / "bus").read_bytes()
+    assert bytes(range(64)) in bus  # the tap is in the right place
+    assert secret[:16] not in bus
+
+
+def test_tpm_is_reached_over_the_simulators_protocol(chip, tpm):
+    before = read_ek(tpm, "ecc-p256")
+    with (
+        MssimBridge(chip.socket) as bridge,
+        open_tpm(f"mssim:host=127.0.0.1,port={bridge.port}") as other,
+    ):
+        assert read_ek(other, "ecc-p256") == before
+        assert in_use(other) == []
