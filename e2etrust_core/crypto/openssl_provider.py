@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SM2 and SM3 by the system's OpenSSL, by ctypes: the ``cryptography`` package has no SM2 keys.
+"""SM2 by the system's OpenSSL, by ctypes: the ``cryptography`` package has no SM2 keys.
+
+SM3 and SM4 are there.
 
 Every call is on objects of its own, so threads need no lock; ctypes releases the GIL.
 """
@@ -10,7 +12,9 @@ import ctypes
 import functools
 import hashlib
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from e2etrust_core.crypto.provider import Sm2PublicKey
 from e2etrust_core.errors import SuiteError
@@ -64,6 +68,15 @@ class OpensslProvider:
 
     def sm3(self, data: bytes) -> bytes:
         return hashlib.new("sm3", data).digest()
+
+    def sm4_decrypt(self, key: bytes, blocks: bytes) -> bytes:
+        """:raises SuiteError: this OpenSSL is built without SM4."""
+        try:
+            # ECB is the bare cipher here; what is chained is chained above.
+            decryptor = Cipher(algorithms.SM4(key), modes.ECB()).decryptor()  # noqa: S305
+        except UnsupportedAlgorithm as exc:
+            raise SuiteError("this OpenSSL has no SM4") from exc
+        return decryptor.update(blocks) + decryptor.finalize()
 
     def sm2_verify(self, key: Sm2PublicKey, digest: bytes, r: int, s: int) -> bool:
         """:raises SuiteError: this OpenSSL is missing or built without SM2."""

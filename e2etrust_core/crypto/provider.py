@@ -13,6 +13,7 @@ P = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF00000000FFFFFFFFFFFFFFFF
 N = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFF7203DF6B21C6052B53BBF40939D54123
 B = 0x28E9FA9E9D9F5E344D5A9E4BCF6509A7F39789F515AB8F92DDBCBD414D940E93
 DIGEST_SIZE = 32
+SM4_SIZE = 16
 
 
 class OpinionsDiffer(E2ETrustError):
@@ -46,7 +47,7 @@ class Sm2PublicKey:
 
 
 class CryptoProvider(Protocol):
-    """Verifies and hashes; no provider signs."""
+    """Verifies, hashes and decrypts; no provider signs or encrypts."""
 
     name: str
 
@@ -59,5 +60,13 @@ class CryptoProvider(Protocol):
 
         :param digest: e as 32 bytes, taken as it is: a TPM signs e = H(attest) without Z_A.
         :param r: and *s*: 1 to n - 1, as the caller has checked.
+        """
+        ...
+
+    def sm4_decrypt(self, key: bytes, blocks: bytes) -> bytes:
+        """Return the plain form of each block of 16 bytes by itself (GB/T 32907, 7.4).
+
+        :param key: 16 bytes.
+        :param blocks: whole ones, as the caller has checked; a mode of operation is the caller's.
         """
         ...

@@ -10,12 +10,13 @@ from typing import Any, TypeVar, cast
 
 from e2etrust_core.crypto.provider import (
     DIGEST_SIZE,
+    SM4_SIZE,
     CryptoProvider,
     N,
     OpinionsDiffer,
     Sm2PublicKey,
 )
-from e2etrust_core.errors import SuiteError
+from e2etrust_core.errors import InputError, SuiteError
 
 NAMESPACE = "e2etrust.crypto"
 DEFAULT = "openssl"
@@ -28,8 +29,8 @@ _selected: tuple[CryptoProvider, ...] = ()
 def select(provider: str = DEFAULT, second_opinion: str = "") -> None:
     """Choose the process's provider.
 
-    :param second_opinion: another provider that every SM2 and SM3 check is made by as well, empty
-        for none.
+    :param second_opinion: another provider that every SM2, SM3 and SM4 answer is got from as
+        well, empty for none.
     :raises SuiteError: no such provider, or twice the same one.
     """
     if provider == second_opinion:
@@ -68,6 +69,17 @@ def sm2_verify(key: Sm2PublicKey, digest: bytes, r: int, s: int) -> bool:
     if len(digest) != DIGEST_SIZE or not (0 < r < N and 0 < s < N) or (r + s) % N == 0:
         return False
     return _agreed("SM2", lambda provider: provider.sm2_verify(key, digest, r, s))
+
+
+def sm4_decrypt(key: bytes, blocks: bytes) -> bytes:
+    """Return the plain form of each block of 16 bytes by itself (GB/T 32907, 7.4).
+
+    :raises InputError: a key that is none, or a part of a block.
+    :raises OpinionsDiffer: two providers came to two answers.
+    """
+    if len(key) != SM4_SIZE or len(blocks) % SM4_SIZE:
+        raise InputError(f"SM4 takes a key and blocks of {SM4_SIZE} bytes")
+    return _agreed("SM4", lambda provider: provider.sm4_decrypt(key, blocks))
 
 
 def _agreed(what: str, ask: Callable[[CryptoProvider], T]) -> T:

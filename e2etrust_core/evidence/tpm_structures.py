@@ -6,13 +6,13 @@ Section numbers are those of the TPM 2.0 Library, Part 2: Structures, revision 1
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from e2etrust_core.crypto import digest_of
 from e2etrust_core.crypto.provider import PointWrong, Sm2PublicKey
 from e2etrust_core.errors import SuiteError
 from e2etrust_core.evidence.errors import QuoteMagicWrong, QuoteTypeWrong, StructureError
@@ -218,7 +218,7 @@ def name_of(public: bytes) -> bytes:
     :raises StructureError: *public* is no TPMT_PUBLIC.
     """
     name_hash = decode_public(public).name_hash
-    return uint(name_hash.alg_id, 2) + hashlib.new(name_hash.hashlib_name, public).digest()
+    return uint(name_hash.alg_id, 2) + digest_of(name_hash.hashlib_name, public)
 
 
 def qualified_name(public: bytes, parent_qualified_name: bytes) -> bytes:
@@ -227,8 +227,8 @@ def qualified_name(public: bytes, parent_qualified_name: bytes) -> bytes:
     The parent of a primary object is its hierarchy, whose name is its handle.
     """
     name_hash = decode_public(public).name_hash
-    digest = hashlib.new(name_hash.hashlib_name, parent_qualified_name + name_of(public))
-    return uint(name_hash.alg_id, 2) + digest.digest()
+    digest = digest_of(name_hash.hashlib_name, parent_qualified_name + name_of(public))
+    return uint(name_hash.alg_id, 2) + digest
 
 
 @lru_cache(maxsize=_KEYS_KNOWN)

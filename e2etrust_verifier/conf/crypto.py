@@ -11,13 +11,13 @@ OPTIONS = [
     cfg.StrOpt(
         "provider",
         default="openssl",
-        help="Provider of SM2 and SM3, of entry point group e2etrust.crypto: 'openssl' (native)"
-        " or 'gmssl' (pure Python, slow).",
+        help="Provider of SM2, SM3 and SM4, of entry point group e2etrust.crypto: 'openssl'"
+        " (native) or 'gmssl' (pure Python, slow).",
     ),
     cfg.StrOpt(
         "second_opinion",
         default="",
-        help="A second provider that makes every SM2 and SM3 check as well. Where the two do not"
-        " agree the evidence is refused (CRYPTO_OPINIONS_DIFFER). Empty: none.",
+        help="A second provider that every SM2, SM3 and SM4 answer is got from as well. Where the"
+        " two do not agree the evidence is refused (CRYPTO_OPINIONS_DIFFER). Empty: none.",
     ),
 ]

@@ -2,17 +2,21 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from e2etrust_core import crypto
 from e2etrust_core.crypto import selection
 from e2etrust_core.crypto.gmssl_provider import GmsslProvider
 from e2etrust_core.crypto.openssl_provider import OpensslProvider
 from e2etrust_core.crypto.provider import B, N, P, PointWrong
-from e2etrust_core.errors import SuiteError
+from e2etrust_core.errors import InputError, SuiteError
+from e2etrust_core.evidence.tpm_structures import encode_keyed_hash_public, name_of
+from e2etrust_core.suites import HASHES
 
 # GB/T 32918.5, annex A: key and signature.
 KEY = crypto.Sm2PublicKey(
@@ -103,6 +107,9 @@ class Liar(OpensslProvider):
     def sm3(self, data: bytes) -> bytes:
         return bytes(32)
 
+    def sm4_decrypt(self, key: bytes, blocks: bytes) -> bytes:
+        return blocks
+
 
 def test_opinions_that_differ_are_a_refusal(monkeypatch):
     monkeypatch.setattr(selection, "_selected", (OpensslProvider(), Liar()))
@@ -124,6 +131,38 @@ def test_provider_that_is_none_is_refused_and_the_choice_stays(names):
     assert [provider.name for provider in crypto.selected()] == ["openssl", "gmssl"]
 
 
-def test_no_provider_signs():
+def test_no_provider_signs_or_encrypts():
     for provider in PROVIDERS:
-        assert not [name for name in dir(provider) if "sign" in name]
+        names = [name for name in dir(provider) if "sign" in name or "encrypt" in name]
+        assert names == []
+
+
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
+def test_sm4_block_of_the_standard_is_decrypted(provider):
+    # GB/T 32907, A.1
+    key = bytes.fromhex("0123456789abcdeffedcba9876543210")
+    assert provider.sm4_decrypt(key, bytes.fromhex("681edf34d206965e86b3e94f536e4246")) == key
+
+
+def test_sm4_blocks_come_out_as_another_side_put_them_in():
+    key, plain = secrets.token_bytes(16), secrets.token_bytes(16 * 9)
+    encryptor = Cipher(algorithms.SM4(key), modes.ECB()).encryptor()
+    hidden = encryptor.update(plain) + encryptor.finalize()
+    assert crypto.sm4_decrypt(key, hidden) == plain
+    assert crypto.sm4_decrypt(key, b"") == b""
+
+
+@pytest.mark.parametrize(("key", "blocks"), [(15, 16), (17, 16), (16, 15), (16, 17)])
+def test_part_of_an_sm4_key_or_block_never_reaches_a_provider(key, blocks):
+    with pytest.raises(InputError):
+        crypto.sm4_decrypt(bytes(key), bytes(blocks))
+
+
+def test_name_of_a_key_that_is_named_by_sm3_has_a_second_opinion(monkeypatch):
+    public = encode_keyed_hash_public(HASHES["sm3_256"], 0, b"", bytes(32))
+    assert name_of(public)[2:] == hashlib.new("sm3", public).digest()
+    monkeypatch.setattr(selection, "_selected", (OpensslProvider(), Liar()))
+    with pytest.raises(crypto.OpinionsDiffer):
+        name_of(public)
+    with pytest.raises(crypto.OpinionsDiffer):
+        crypto.sm4_decrypt(bytes(16), bytes(16))
