@@ -39,8 +39,8 @@ AGENT_OPTS = [
         default="auto",
         choices=["auto", *get_args(EkKind)],
         help="Endorsement key that the host enrols with. auto: one that has a certificate, else"
-        " the one on P-256. The SM2 key needs the operator's word (attestation host enrol)."
-        " Changing it is another identity.",
+        " the one on P-256. An SM2 key without a certificate needs the operator's word"
+        " (attestation host enrol). Changing it is another identity.",
     ),
     cfg.StrOpt(
         "socket",

@@ -8,38 +8,39 @@ names (2.23.133.2.x), their subject may be empty, and some vendors' DER is not q
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hashlib
 import re
 from datetime import datetime
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import ExtensionOID
-
-from e2etrust_core.crypto.provider import Sm2PublicKey
+from e2etrust_core.evidence.certificate import (
+    Certificate,
+    is_signed_by,
+    load_certificate,
+    names_issuer,
+    same_key,
+)
 from e2etrust_core.evidence.errors import (
     EkCertificateAbsent,
     EkCertificateExpired,
     EkCertificateForeign,
     EkCertificateUnreadable,
-    EkCertificateUnsupported,
     EkIssuerUnknown,
 )
-from e2etrust_core.evidence.tpm_structures import decode_public, key_of, public_key_of
+from e2etrust_core.evidence.tpm_structures import decode_public, public_key_of
 
 _MAX_CERTIFICATE = 8192
 _MAX_DEPTH = 6
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 #: Critical extensions that are understood here (subjectAltName names the TPM, not a machine).
 _UNDERSTOOD = {
-    ExtensionOID.BASIC_CONSTRAINTS,
-    ExtensionOID.KEY_USAGE,
-    ExtensionOID.EXTENDED_KEY_USAGE,
-    ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
-    ExtensionOID.CERTIFICATE_POLICIES,
+    "2.5.29.19",  # basicConstraints
+    "2.5.29.15",  # keyUsage
+    "2.5.29.37",  # extKeyUsage
+    "2.5.29.17",  # subjectAltName
+    "2.5.29.32",  # certificatePolicies
 }
-_FAULTS = (ValueError, TypeError, x509.DuplicateExtension, UnsupportedAlgorithm)
 
 
 def verify_ek_certificate(
@@ -57,29 +58,21 @@ def verify_ek_certificate(
     :raises EkCertificateAbsent: there is none.
     :raises EkCertificateUnreadable: no certificate, or one with a critical extension unknown.
     :raises EkCertificateForeign: of another key.
-    :raises EkCertificateUnsupported: of a key whose certificates are not read.
     :raises EkIssuerUnknown: no chain to a root in the bundle, or the bundle is empty.
     :raises EkCertificateExpired: it, or one above it, is not valid at *now*.
     :raises StructureError: *ek_public* is no public area.
     """
     if not certificate:
         raise EkCertificateAbsent("the host's TPM has no endorsement key certificate")
-    ek = decode_public(ek_public)
-    if isinstance(public_key_of(ek), Sm2PublicKey):
-        raise EkCertificateUnsupported("certificates of SM2 endorsement keys are not read here")
     leaf = _load(certificate)
-    if _spki(leaf) != key_of(ek).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
+    if not same_key(leaf.key, public_key_of(decode_public(ek_public))):
         raise EkCertificateForeign("the EK certificate is of another key than the host's EK")
     _check_leaf(leaf)
-    bundle = _bundle(ca_bundle)
-    try:
-        _climb(leaf, bundle, now, _MAX_DEPTH)
-    except _FAULTS:
-        raise EkCertificateUnreadable("a certificate above the EK's cannot be read") from None
-    return leaf.fingerprint(hashes.SHA256()).hex()
+    _climb(leaf, _bundle(ca_bundle), now, _MAX_DEPTH)
+    return hashlib.sha256(leaf.der).hexdigest()
 
 
-def read_ek_certificate(certificate: bytes) -> x509.Certificate:
+def read_ek_certificate(certificate: bytes) -> Certificate:
     """Return the certificate, of which nothing is verified.
 
     :param certificate: DER; bytes behind its end (a TPM's NV area is padded) are cut off.
@@ -88,17 +81,10 @@ def read_ek_certificate(certificate: bytes) -> x509.Certificate:
     return _load(certificate)
 
 
-def _load(certificate: bytes) -> x509.Certificate:
+def _load(certificate: bytes) -> Certificate:
     if len(certificate) > _MAX_CERTIFICATE:
         raise EkCertificateUnreadable(f"an EK certificate of {len(certificate)} bytes")
-    try:
-        leaf = x509.load_der_x509_certificate(_cut(certificate))
-        _spki(leaf)
-        leaf.extensions  # noqa: B018 - parsed lazily: faults must show here
-        leaf.not_valid_before_utc  # noqa: B018
-    except _FAULTS:
-        raise EkCertificateUnreadable("the EK certificate is no X.509 certificate") from None
-    return leaf
+    return load_certificate(_cut(certificate))
 
 
 def _cut(data: bytes) -> bytes:
@@ -114,22 +100,15 @@ def _cut(data: bytes) -> bytes:
     return data[:size]
 
 
-def _spki(certificate: x509.Certificate) -> bytes:
-    # Vendors write RSA keys under id-RSAES-OAEP too, so keys are compared, not their wrapping.
-    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+def _check_leaf(leaf: Certificate) -> None:
+    for oid in leaf.critical:
+        if oid not in _UNDERSTOOD:
+            raise EkCertificateUnreadable(f"the EK certificate has a critical extension {oid}")
+    if leaf.ca:
+        raise EkCertificateUnreadable("the EK certificate is that of an authority")
 
 
-def _check_leaf(leaf: x509.Certificate) -> None:
-    for extension in leaf.extensions:
-        if extension.critical and extension.oid not in _UNDERSTOOD:
-            raise EkCertificateUnreadable(
-                f"the EK certificate has a critical extension {extension.oid.dotted_string}"
-            )
-        if isinstance(extension.value, x509.BasicConstraints) and extension.value.ca:
-            raise EkCertificateUnreadable("the EK certificate is that of an authority")
-
-
-def _bundle(pem: bytes) -> list[x509.Certificate]:
+def _bundle(pem: bytes) -> list[Certificate]:
     if not pem.strip():
         raise EkIssuerUnknown("no certificate authority for endorsement keys is configured")
     found = [one for block in _PEM.findall(pem) if (one := _authority(block)) is not None]
@@ -141,20 +120,18 @@ def _bundle(pem: bytes) -> list[x509.Certificate]:
     return found
 
 
-def _authority(pem: bytes) -> x509.Certificate | None:
-    # Vendors' lists hold certificates that strict readers refuse: such a one vouches for nobody,
-    # and must not take the others down with it.
+def _authority(pem: bytes) -> Certificate | None:
+    # Vendors' lists hold certificates that cannot be read: such a one vouches for nobody, and
+    # must not take the others down with it.
     try:
-        found = x509.load_pem_x509_certificate(pem)
-        found.public_key(), found.extensions  # noqa: B018 - parsed lazily: faults must show here
-    except _FAULTS:
+        return load_certificate(
+            base64.b64decode(b"".join(pem.split(b"-----")[2].split()), validate=True)
+        )
+    except (EkCertificateUnreadable, binascii.Error):
         return None
-    return found
 
 
-def _climb(
-    certificate: x509.Certificate, bundle: list[x509.Certificate], now: datetime, depth: int
-) -> None:
+def _climb(certificate: Certificate, bundle: list[Certificate], now: datetime, depth: int) -> None:
     """Climb from *certificate* to a root, over every issuer that signed it."""
     _check_valid(certificate, now)
     if depth == 0:
@@ -166,7 +143,7 @@ def _climb(
         if not _issued(certificate, issuer, _MAX_DEPTH - depth):
             continue
         try:
-            if issuer.issuer == issuer.subject and _signed_by(issuer, issuer):
+            if names_issuer(issuer, issuer) and is_signed_by(issuer, issuer):
                 _check_valid(issuer, now)
             else:
                 _climb(issuer, bundle, now, depth - 1)
@@ -177,34 +154,19 @@ def _climb(
     raise fault
 
 
-def _issued(certificate: x509.Certificate, issuer: x509.Certificate, between: int) -> bool:
+def _issued(certificate: Certificate, issuer: Certificate, between: int) -> bool:
     """*between*: how many authorities stand between *issuer* and the EK certificate."""
-    if certificate.issuer != issuer.subject or not _may_issue(issuer, between):
+    if not names_issuer(certificate, issuer) or not _may_issue(issuer, between):
         return False
-    return _signed_by(certificate, issuer)
+    return is_signed_by(certificate, issuer)
 
 
-def _may_issue(issuer: x509.Certificate, between: int) -> bool:
-    try:
-        basic = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except x509.ExtensionNotFound:
+def _may_issue(issuer: Certificate, between: int) -> bool:
+    if not issuer.ca or (issuer.path_length is not None and issuer.path_length < between):
         return False
-    if not basic.ca or (basic.path_length is not None and basic.path_length < between):
-        return False
-    try:
-        return issuer.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
-    except x509.ExtensionNotFound:
-        return True
+    return issuer.may_certify is not False
 
 
-def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, *_FAULTS):
-        return False
-    return True
-
-
-def _check_valid(certificate: x509.Certificate, now: datetime) -> None:
-    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+def _check_valid(certificate: Certificate, now: datetime) -> None:
+    if not certificate.not_before <= now <= certificate.not_after:
         raise EkCertificateExpired("a certificate in the EK's chain is not valid at this time")

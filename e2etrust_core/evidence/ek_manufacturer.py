@@ -8,10 +8,10 @@ TCG TPM Vendor ID Registry.
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 
 from e2etrust_core.evidence.ek_certificate import read_ek_certificate
 
@@ -29,9 +29,11 @@ def manufacturer_of(certificate: bytes) -> tuple[bytes | None, str]:
     :raises EkCertificateUnreadable: it is none.
     """
     leaf = read_ek_certificate(certificate)
-    fingerprint = leaf.fingerprint(hashes.SHA256()).hex()
+    fingerprint = hashlib.sha256(leaf.der).hexdigest()
+    if leaf.strict is None:
+        return None, fingerprint  # read by hand, and its names are not
     try:
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = leaf.strict.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return None, fingerprint
     told = {

@@ -47,11 +47,6 @@ class EkCertificateUnreadable(EkCertificateError):
     remedy = "read it from the TPM again, or say which key is expected (host enrol, ek_pins)"
 
 
-class EkCertificateUnsupported(EkCertificateError):
-    code = "EK_CERT_UNSUPPORTED"
-    remedy = "say which key is expected: openstack attestation host enrol"
-
-
 class EkIssuerUnknown(EkCertificateError):
     code = "EK_ISSUER_UNKNOWN"
     remedy = "add the TPM vendor's certificates to ek_ca_bundle, if you trust that vendor"

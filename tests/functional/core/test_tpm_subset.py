@@ -7,8 +7,10 @@ import contextlib
 import hashlib
 import secrets
 import tempfile
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from e2etrust_core.evidence.certified import (
     verify_certified_key,
     verify_certified_nv,
 )
+from e2etrust_core.evidence.ek_certificate import verify_ek_certificate
 from e2etrust_core.evidence.object_policy import (
     Approval,
     Authorized,
@@ -33,7 +36,13 @@ from e2etrust_core.evidence.object_policy import (
     to_be_signed,
 )
 from e2etrust_core.evidence.tpm_bytes import sized, uint
-from e2etrust_core.evidence.tpm_structures import SIGN, USER_WITH_AUTH, name_of
+from e2etrust_core.evidence.tpm_structures import (
+    SIGN,
+    USER_WITH_AUTH,
+    decode_public,
+    name_of,
+    public_key_of,
+)
 from e2etrust_core.suites import ECC_P256_SHA256, SM2_SHA256
 from e2etrust_core.tpm.certify import certify_key, certify_nv
 from e2etrust_core.tpm.device import Tpm, open_tpm, policy_session
@@ -55,6 +64,7 @@ from e2etrust_core.tpm.sessions import encrypted_session
 from tests.functional.core.mssim_bridge import MssimBridge
 from tests.functional.core.test_tpm import in_use, tools
 from tests.functional.swtpm_fixture import EmulatedTpm
+from tests.unit.core.evidence.test_ek_certificate import Sm2Authority
 from tests.unit.core.software_tpm import NULL, SHA256, ecc_public
 
 SECRET = b"sixteen bytes or so"
@@ -317,3 +327,37 @@ def test_tpm_is_reached_over_the_simulators_protocol(chip, tpm):
     ):
         assert read_ek(other, "ecc-p256") == before
         assert in_use(other) == []
+
+
+def test_certificate_of_the_sm2_ek_is_read_from_nv_and_chains(tpm, tmp_path):
+    ek = read_ek(tpm, "sm2")
+    assert ek.certificate is None
+    authority = Sm2Authority(tmp_path)
+    certificate = certify_sm2_ek(authority, ek.public)
+    area = certificate + b"\xff" * 100
+    (tmp_path / "area").write_bytes(area)
+    tools(tpm, "nvdefine", "0x01C0001A", "-C", "o", "-s", len(area))
+    try:
+        tools(tpm, "nvwrite", "0x01C0001A", "-C", "o", "-i", tmp_path / "area")
+        found = read_ek(tpm, "sm2")
+        assert found.certificate == area
+        now = datetime.now(UTC)
+        verify_ek_certificate(found.certificate, found.public, authority.pem, now)
+        with pytest.raises(errors.EkCertificateForeign):
+            verify_ek_certificate(
+                found.certificate, read_ek(tpm, "ecc-p256").public, authority.pem, now
+            )
+    finally:
+        tools(tpm, "nvundefine", "0x01C0001A", "-C", "o")
+
+
+def certify_sm2_ek(authority: Sm2Authority, public: bytes) -> bytes:
+    """Return a certificate of the EK, whose private key no command has."""
+    key = public_key_of(decode_public(public))
+    point = b"\4" + key.x.to_bytes(32, "big") + key.y.to_bytes(32, "big")
+    head = bytes.fromhex("3059301306072a8648ce3d020106082a811ccf5501822d034200")
+    encoded = b64encode(head + point).decode()
+    (authority.folder / "tpm.pem").write_text(
+        f"-----BEGIN PUBLIC KEY-----\n{encoded}\n-----END PUBLIC KEY-----\n"
+    )
+    return authority.certify(force_key="tpm.pem")

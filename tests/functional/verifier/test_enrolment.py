@@ -132,9 +132,9 @@ def test_host_of_sm2_keys_alone_enrols_by_the_operators_word_and_starts_servers(
     assert unwrap_key(host.tpm, "sm2", grant.wrapped_key) == IMAGE_KEY
 
 
-def test_certificate_beside_an_sm2_key_is_told_to_be_of_no_use(laboratory):
+def test_certificate_of_another_key_beside_an_sm2_key_is_of_no_use(laboratory):
     host = Host("host1", Tpm(laboratory.first.tcti), laboratory.call, SM2_SHA256, "sm2")
-    with refused("EK_CERT_UNSUPPORTED"):
+    with refused("EK_CERT_OTHER_KEY"):
         host.enrol_begin(ek_certificate=read_ek(host.tpm).certificate)
 
 

@@ -1,23 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import subprocess
+from base64 import b64decode
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from e2etrust_core.crypto import Sm2PublicKey
 from e2etrust_core.evidence import errors
+from e2etrust_core.evidence.certificate import (
+    Certificate,
+    is_signed_by,
+    load_certificate,
+    names_issuer,
+)
+from e2etrust_core.evidence.der import DerReader
 from e2etrust_core.evidence.ek_certificate import verify_ek_certificate
-from tests.unit.core.software_tpm import SoftwareTpm
+from e2etrust_core.evidence.tpm_bytes import sized, uint
+from tests.unit.core.software_tpm import EK_ATTRIBUTES, NULL, SHA256, SoftwareTpm
 from tests.vectors import vectors
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 YEAR = timedelta(days=365)
 TPM = SoftwareTpm()
+SM2_SIGN = "-sm3 -sigopt distid:1234567812345678"
 
 
 class Authority:
@@ -161,3 +175,183 @@ def test_captured_certificates_of_a_tpm_chain():
             bundle,
             now,
         )
+
+
+def ek_of(certificate: bytes) -> bytes:
+    """Return the TPMT_PUBLIC of an EK with that certificate's key."""
+    key = load_certificate(certificate).key
+    head = SHA256 + uint(EK_ATTRIBUTES, 4) + sized(b"")
+    aes = uint(0x0006, 2) + uint(128, 2) + uint(0x0043, 2)
+    if isinstance(key, rsa.RSAPublicKey):
+        modulus = key.public_numbers().n.to_bytes(256, "big")
+        return uint(1, 2) + head + aes + NULL + uint(2048, 2) + uint(0, 4) + sized(modulus)
+    if isinstance(key, Sm2PublicKey):
+        curve, x, y = 0x20, key.x, key.y
+    else:
+        numbers = key.public_numbers()
+        curve, x, y = 3, numbers.x, numbers.y
+    point = sized(x.to_bytes(32, "big")) + sized(y.to_bytes(32, "big"))
+    return uint(0x23, 2) + head + aes + NULL + uint(curve, 2) + NULL + point
+
+
+def vendors() -> bytes:
+    """Return every maker's certificates, as an operator would put them into one file."""
+    folder = vectors("public") / "ekcerts" / "vendor-ca"
+    return b"\n".join(path.read_bytes() for path in sorted(folder.glob("*.pem")))
+
+
+def captured(name: str) -> bytes:
+    return (vectors("public") / "ekcerts" / f"cert_utils__{name}_der.der").read_bytes()
+
+
+def test_corpus_certificate_read_whole_from_nv_chains_to_its_makers_root():
+    whole = captured("st_sha256_with_rsa")
+    certificate = whole[:-431]
+    assert whole[len(certificate) :] == b"\xff" * 431
+    now, ek = datetime(2024, 1, 1, tzinfo=UTC), ek_of(certificate)
+    assert verify_ek_certificate(whole, ek, vendors(), now) == sha256(certificate).hexdigest()
+    # One bit anywhere in it is one too many.
+    for at in range(0, len(certificate), 7):
+        altered = certificate[:at] + bytes([certificate[at] ^ 1]) + certificate[at + 1 :]
+        with pytest.raises(errors.EkCertificateError):
+            verify_ek_certificate(altered, ek, vendors(), now)
+
+
+def test_corpus_certificate_whose_makers_root_is_vouched_for_by_somebody_absent_is_named():
+    # ST's ECC root is issued by GlobalSign's ECC root, which the list has not: no root, no trust.
+    certificate = captured("st_ecdsa_sha256")
+    now, ek = datetime(2024, 1, 1, tzinfo=UTC), ek_of(certificate)
+    folder = vectors("public") / "ekcerts" / "vendor-ca"
+    chain = [pem_certificate(folder / f"STM_ECC_01{part}.pem") for part in ("I", "RT")]
+    assert is_signed_by(load_certificate(certificate), chain[0])
+    assert is_signed_by(chain[0], chain[1])
+    refused(errors.EkIssuerUnknown, certificate, vendors(), ek, now)
+
+
+def test_corpus_certificate_that_is_not_quite_der_is_held_to_its_signature():
+    certificate = captured("nuvoton_ecdsa_sha256")
+    found = load_certificate(certificate)
+    assert found.strict is None
+    assert names_issuer(found, found)
+    assert is_signed_by(found, found)
+    # It is a root: it vouches for others and is nobody's EK certificate.
+    refused(errors.EkCertificateUnreadable, certificate, vendors(), ek_of(certificate))
+    for at in range(4, len(certificate)):
+        altered = certificate[:at] + bytes([certificate[at] ^ 1]) + certificate[at + 1 :]
+        try:
+            other = load_certificate(altered)
+        except errors.EkCertificateUnreadable:
+            continue
+        assert not is_signed_by(other, found)
+
+
+def test_corpus_certificate_whose_intermediate_or_root_is_missing_is_named():
+    certificate, now = captured("st_sha256_with_rsa"), datetime(2024, 1, 1, tzinfo=UTC)
+    folder = vectors("public") / "ekcerts" / "vendor-ca"
+    ek = ek_of(certificate[:-431])
+    for name in ("STM_RSA_05I.pem", "STM_RSA_RT.pem", "GS_TPM_RT.pem", "NUVO_2110.pem"):
+        refused(errors.EkIssuerUnknown, certificate, (folder / name).read_bytes(), ek, now)
+    refused(errors.EkCertificateExpired, certificate, vendors(), ek, NOW + 5 * YEAR)
+
+
+def test_corpus_every_certificate_of_a_maker_is_read():
+    for path in sorted((vectors("public") / "ekcerts" / "vendor-ca").glob("*.pem")):
+        assert pem_certificate(path).ca, path.name
+
+
+def pem_certificate(path: Path) -> Certificate:
+    return load_certificate(b64decode(b"".join(path.read_bytes().split(b"-----")[2].split())))
+
+
+def test_name_whose_set_is_out_of_order_is_read_over_the_original_bytes():
+    certificate = certify_out_of_order()
+    found = load_certificate(certificate)
+    assert found.strict is None
+    assert found.der == certificate
+    assert found.tbs in certificate
+
+
+def certify_out_of_order() -> bytes:
+    """Return a certificate whose issuer is one SET of two attributes, the longer one first."""
+    issuer = x509.Name(
+        [
+            x509.RelativeDistinguishedName(
+                [
+                    x509.NameAttribute(NameOID.COMMON_NAME, "a longer name"),
+                    x509.NameAttribute(NameOID.COUNTRY_NAME, "TW"),
+                ]
+            )
+        ]
+    )
+    made = (
+        x509.CertificateBuilder(issuer, x509.Name([]), TPM.ek.public_key(), 2)
+        .not_valid_before(NOW - YEAR)
+        .not_valid_after(NOW + YEAR)
+        .sign(ROOT.key, hashes.SHA256())
+        .public_bytes(Encoding.DER)
+    )
+    inside = issuer.public_bytes()[4:]
+    first, second = inside[: 2 + inside[1]], inside[2 + inside[1] :]
+    return made.replace(inside, second + first, 1)
+
+
+class Sm2Authority:
+    """A root and what it certifies, made by the openssl command."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        openssl(folder, "genpkey -algorithm SM2 -out ca.key")
+        openssl(folder, f"req -x509 -new -key ca.key {SM2_SIGN} -subj /CN=sm2 -days 9 -out ca.pem")
+        self.pem = (folder / "ca.pem").read_bytes()
+
+    def certify(self, force_key: str = "") -> bytes:
+        """:param force_key: a file with the public key to certify, instead of a new one."""
+        openssl(self.folder, "genpkey -algorithm SM2 -out ek.key")
+        openssl(self.folder, f"req -new -key ek.key {SM2_SIGN} -subj /CN=ek -out ek.csr")
+        openssl(
+            self.folder,
+            "x509 -req -in ek.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 5"
+            f" -vfyopt distid:1234567812345678 {SM2_SIGN} -outform der -out ek.der"
+            + (f" -force_pubkey {force_key}" if force_key else ""),
+        )
+        return (self.folder / "ek.der").read_bytes()
+
+
+def openssl(folder: Path, words: str) -> None:
+    subprocess.run(["openssl", *words.split()], cwd=folder, check=True, capture_output=True)
+
+
+def test_sm2_certificate_chains_to_an_sm2_root(tmp_path):
+    authority = Sm2Authority(tmp_path)
+    certificate, now = authority.certify(), datetime.now(UTC)
+    ek = ek_of(certificate)
+    assert len(verify_ek_certificate(certificate, ek, authority.pem + ROOT.pem, now)) == 64
+    refused(errors.EkIssuerUnknown, certificate, ROOT.pem, ek, now)
+    refused(errors.EkCertificateForeign, certificate, authority.pem, TPM.ek_public, now)
+    for altered in (certificate[:-1] + bytes([certificate[-1] ^ 1]),):
+        refused(errors.EkIssuerUnknown, altered, authority.pem, ek, now)
+
+
+def test_sm2_root_of_the_same_name_is_not_the_issuer(tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    certificate = Sm2Authority(tmp_path / "one").certify()
+    other = Sm2Authority(tmp_path / "two")
+    refused(errors.EkIssuerUnknown, certificate, other.pem, ek_of(certificate), datetime.now(UTC))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x30",
+        b"\x30\x80\0\0",
+        b"\x30\x81\x05" + bytes(5),
+        b"\x30\x82\0\x90" + bytes(0x90),
+        b"\x30\x84\0\0\0\1\0",
+        b"\x1f\x01\0",
+    ],
+)
+def test_what_is_not_der_is_refused(data):
+    with pytest.raises(errors.EkCertificateUnreadable):
+        DerReader(data).take(0x30)

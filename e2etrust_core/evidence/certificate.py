@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""X.509 certificates (RFC 5280) as TPM makers write them, read from their original bytes.
+
+They must satisfy the ``cryptography`` package's strict reader, with two exceptions that are read
+here alone: a name whose SET is not in DER order (Nuvoton), and SM2 keys and signatures (GM/T 0015),
+which it does not know.  Nothing is ever encoded again: signatures are over what was sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+)
+
+from e2etrust_core.crypto import sm2_verify
+from e2etrust_core.crypto.provider import PointWrong, Sm2PublicKey
+from e2etrust_core.crypto.sm2_signing import message_digest
+from e2etrust_core.evidence import der
+from e2etrust_core.evidence.der import DerReader, dotted
+from e2etrust_core.evidence.errors import EkCertificateUnreadable
+
+#: What the strict reader stumbles over and is read here all the same.
+_LENIENCY = "InvalidSetOrdering"
+_FAULTS = (
+    ValueError,
+    TypeError,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+    UnsupportedAlgorithm,
+)
+_EC_KEY, _SM2_CURVE = "1.2.840.10045.2.1", "1.2.156.10197.1.301"
+_SM2_WITH_SM3 = "1.2.156.10197.1.501"
+#: RFC 4055, 5 and RFC 5758, 3.2.
+_SIGNATURES: dict[str, tuple[str, hashes.HashAlgorithm]] = {
+    "1.2.840.113549.1.1.11": ("rsa", hashes.SHA256()),
+    "1.2.840.113549.1.1.12": ("rsa", hashes.SHA384()),
+    "1.2.840.113549.1.1.13": ("rsa", hashes.SHA512()),
+    "1.2.840.10045.4.3.2": ("ecdsa", hashes.SHA256()),
+    "1.2.840.10045.4.3.3": ("ecdsa", hashes.SHA384()),
+    "1.2.840.10045.4.3.4": ("ecdsa", hashes.SHA512()),
+}
+_BASIC_CONSTRAINTS, _KEY_USAGE = "2.5.29.19", "2.5.29.15"
+_KEY_CERT_SIGN = 5
+
+Key = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | Sm2PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """``issuer`` and ``subject`` are names as they stand.
+
+    ``ca`` and ``path_length`` of the basic constraints, ``may_certify`` of the key usage, None
+    where there is none; ``critical`` the OIDs of critical extensions.
+    """
+
+    der: bytes
+    tbs: bytes
+    issuer: bytes
+    subject: bytes
+    not_before: datetime
+    not_after: datetime
+    key: Key
+    algorithm: str
+    signature: bytes
+    critical: tuple[str, ...]
+    ca: bool
+    path_length: int | None
+    may_certify: bool | None
+    strict: x509.Certificate | None
+
+
+def load_certificate(data: bytes) -> Certificate:
+    """Read DER of one certificate, without anything behind it.
+
+    :raises EkCertificateUnreadable: it is none, or one of a kind that is not read here.
+    """
+    strict = _strictly(data)
+    whole = DerReader(data)
+    outer = whole.inside()
+    whole.end()
+    tbs, body = outer.whole(der.SEQUENCE)
+    algorithm, signature = _algorithm(outer), _bits(outer)
+    outer.end()
+    reader = DerReader(body)
+    if reader.tag() == 0xA0:
+        reader.take(0xA0)
+    reader.take(der.INTEGER)
+    if _algorithm(reader) != algorithm:
+        raise EkCertificateUnreadable("a certificate names two signature algorithms")
+    issuer = reader.whole(der.SEQUENCE)[0]
+    validity = reader.inside()
+    not_before, not_after = _time(validity), _time(validity)
+    subject = reader.whole(der.SEQUENCE)[0]
+    spki = reader.whole(der.SEQUENCE)[0]
+    extensions = _extensions(reader)
+    ca, path_length = _basic_constraints(extensions)
+    return Certificate(
+        data,
+        tbs,
+        issuer,
+        subject,
+        not_before,
+        not_after,
+        _key(spki, strict),
+        algorithm,
+        signature,
+        tuple(oid for oid, (critical, _) in extensions.items() if critical),
+        ca,
+        path_length,
+        _may_certify(extensions),
+        strict,
+    )
+
+
+def same_key(one: Key, other: Key) -> bool:
+    """Whether two keys are one; by what they are, for makers wrap RSA keys in two ways."""
+    if isinstance(one, Sm2PublicKey) or isinstance(other, Sm2PublicKey):
+        return one == other
+    encodings = [
+        key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for key in (one, other)
+    ]
+    return encodings[0] == encodings[1]
+
+
+def names_issuer(certificate: Certificate, issuer: Certificate) -> bool:
+    """Whether *certificate* names *issuer* as the one who made it."""
+    if certificate.strict is not None and issuer.strict is not None:
+        return certificate.strict.issuer == issuer.strict.subject
+    return certificate.issuer == issuer.subject
+
+
+def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool:
+    """Whether *issuer*'s key signed *certificate*.
+
+    :raises OpinionsDiffer: two crypto providers are asked of an SM2 signature and do not agree.
+    """
+    key = issuer.key
+    if isinstance(key, Sm2PublicKey):
+        return certificate.algorithm == _SM2_WITH_SM3 and _sm2_signed(certificate, key)
+    try:
+        if certificate.strict is not None and issuer.strict is not None:
+            certificate.strict.verify_directly_issued_by(issuer.strict)
+            return True
+        return _plainly_signed(certificate, key)
+    except (InvalidSignature, *_FAULTS):
+        return False
+
+
+def _plainly_signed(
+    certificate: Certificate, key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+) -> bool:
+    scheme, digest = _SIGNATURES.get(certificate.algorithm, ("", hashes.SHA256()))
+    if scheme == "rsa" and isinstance(key, rsa.RSAPublicKey):
+        key.verify(certificate.signature, certificate.tbs, padding.PKCS1v15(), digest)
+    elif scheme == "ecdsa" and isinstance(key, ec.EllipticCurvePublicKey):
+        key.verify(certificate.signature, certificate.tbs, ec.ECDSA(digest))
+    else:
+        return False
+    return True
+
+
+def _sm2_signed(certificate: Certificate, key: Sm2PublicKey) -> bool:
+    try:
+        numbers = DerReader(certificate.signature).inside()
+        r, s = (int.from_bytes(numbers.take(der.INTEGER), "big", signed=True) for _ in range(2))
+        numbers.end()
+    except EkCertificateUnreadable:
+        return False
+    return sm2_verify(key, message_digest(key, certificate.tbs), r, s)
+
+
+def _strictly(data: bytes) -> x509.Certificate | None:
+    """Return what the strict reader makes of it, None where the stated leniency is needed."""
+    try:
+        found = x509.load_der_x509_certificate(data)
+        found.extensions, found.issuer, found.subject  # noqa: B018 - parsed lazily
+    except _FAULTS as exc:
+        if _LENIENCY in str(exc):
+            return None
+        raise EkCertificateUnreadable("a certificate is no X.509 certificate") from None
+    return found
+
+
+def _key(spki: bytes, strict: x509.Certificate | None) -> Key:
+    whole = DerReader(spki).inside()
+    algorithm = whole.inside()
+    kind = dotted(algorithm.take(der.OID))
+    curve = dotted(algorithm.take(der.OID)) if algorithm.tag() == der.OID else ""
+    if (kind, curve) == (_EC_KEY, _SM2_CURVE):
+        return _sm2_key(_bits(whole))
+    try:
+        key = strict.public_key() if strict is not None else load_der_public_key(spki)
+    except _FAULTS:
+        raise EkCertificateUnreadable("a certificate's key cannot be read") from None
+    if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        raise EkCertificateUnreadable("a certificate is of a key that no TPM has")
+    return key
+
+
+def _sm2_key(point: bytes) -> Sm2PublicKey:
+    if len(point) != 65 or point[0] != 4:
+        raise EkCertificateUnreadable("a certificate's SM2 key is no point")
+    try:
+        return Sm2PublicKey(*(int.from_bytes(one, "big") for one in (point[1:33], point[33:])))
+    except PointWrong as exc:
+        raise EkCertificateUnreadable(f"a certificate's key: {exc.reason}") from None
+
+
+def _algorithm(reader: DerReader) -> str:
+    return dotted(reader.inside().take(der.OID))
+
+
+def _bits(reader: DerReader) -> bytes:
+    bits = reader.take(der.BIT_STRING)
+    if not bits or bits[0]:
+        raise EkCertificateUnreadable("a certificate has a bit string of no whole octets")
+    return bits[1:]
+
+
+def _time(reader: DerReader) -> datetime:
+    kind = reader.tag()
+    text = reader.take(kind if kind == der.GENERALIZED_TIME else der.UTC_TIME).decode("latin-1")
+    if kind == der.UTC_TIME:  # RFC 5280, 4.1.2.5.1
+        text = ("19" if text[:2] >= "50" else "20") + text
+    try:
+        return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        raise EkCertificateUnreadable("a certificate has a time that is none") from None
+
+
+def _extensions(reader: DerReader) -> dict[str, tuple[bool, bytes]]:
+    found: dict[str, tuple[bool, bytes]] = {}
+    for tag in (0x81, 0x82):  # unique identifiers
+        if reader.tag() == tag:
+            reader.take(tag)
+    if not reader.more():
+        return found
+    wrapped = reader.inside(0xA3)
+    reader.end()
+    entries = wrapped.inside()
+    wrapped.end()
+    while entries.more():
+        entry = entries.inside()
+        oid = dotted(entry.take(der.OID))
+        critical = entry.tag() == der.BOOLEAN and entry.take(der.BOOLEAN) == b"\xff"
+        value = entry.take(der.OCTET_STRING)
+        entry.end()
+        if oid in found:
+            raise EkCertificateUnreadable(f"a certificate has two extensions {oid}")
+        found[oid] = critical, value
+    return found
+
+
+def _basic_constraints(extensions: dict[str, tuple[bool, bytes]]) -> tuple[bool, int | None]:
+    if _BASIC_CONSTRAINTS not in extensions:
+        return False, None
+    reader = DerReader(extensions[_BASIC_CONSTRAINTS][1]).inside()
+    ca = reader.tag() == der.BOOLEAN and reader.take(der.BOOLEAN) == b"\xff"
+    length = int.from_bytes(reader.take(der.INTEGER), "big") if reader.more() else None
+    reader.end()
+    return ca, length
+
+
+def _may_certify(extensions: dict[str, tuple[bool, bytes]]) -> bool | None:
+    if _KEY_USAGE not in extensions:
+        return None
+    bits = DerReader(extensions[_KEY_USAGE][1]).take(der.BIT_STRING)
+    return len(bits) > 1 and bool(bits[1] << _KEY_CERT_SIGN & 0x80)
