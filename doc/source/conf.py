@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version as version_of
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -13,9 +14,12 @@ from refusal_codes import table  # noqa: E402
 
 project = "E2ETrust"
 copyright = "the E2ETrust authors"
-extensions = ["openstackdocstheme"]
+extensions = ["openstackdocstheme", "oslo_config.sphinxext", "oslo_policy.sphinxext"]
 html_theme = "openstackdocs"
 openstackdocs_auto_name = False
+# Asked of the installed package: the theme would ask git, which an archive has not.
+openstackdocs_auto_version = False
+version = release = version_of("e2etrust")
 openstackdocs_repo_name = "e2etrust"
 openstackdocs_pdf_link = False
 exclude_patterns = []

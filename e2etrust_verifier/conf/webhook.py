@@ -21,7 +21,7 @@ OPTIONS = [
     cfg.StrOpt(
         "secret_file",
         default="/etc/e2etrust/webhook-secret",
-        help="File with the secret that signs: 'whsec_' and 24 to 64 random bytes in base64."
+        help="File with the secret that signs: ``whsec_`` and 24 to 64 random bytes in base64."
         " Readable by the service's user only. More lines are more secrets, each of which signs:"
         " so a secret is changed while a receiver still knows the old one.",
     ),
