@@ -47,3 +47,14 @@ def test_every_unit_keeps_its_files_to_itself():
         assert (service["UMask"], service["ProtectSystem"]) == ("0077", "strict")
         assert service["NoNewPrivileges"] == "yes"
         assert service["StateDirectoryMode"] == "0700"
+
+
+def test_qemu_passes_to_the_views_below_the_agents_directory():
+    """QEMU has an account of its own; its disk's base is in /run/e2etrust/disks."""
+    parsed = ConfigParser(strict=False, interpolation=None)
+    parsed.optionxform = str  # type: ignore[assignment,method-assign]
+    parsed.read(ROOT / "etc/systemd/e2etrust-agent.service")
+    service = parsed["Service"]
+    assert service["RuntimeDirectory"] == "e2etrust"
+    # Passing, not listing: what else is there has its own mode.
+    assert service["RuntimeDirectoryMode"] == "0711"
