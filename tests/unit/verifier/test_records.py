@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -91,6 +93,23 @@ def test_retired_keys_are_published_beside_the_current_one(tmp_path):
     assert len(published) == 2
     assert published[1]["kid"] == records.key_id(old)
     assert all("d" not in key for key in published)
+
+
+def test_install_guides_command_writes_a_key_that_can_be_retired(tmp_path):
+    guide = (Path(__file__).parents[3] / "doc/source/install/index.rst").read_text()
+    (line,) = [line.strip() for line in guide.splitlines() if "openssl pkey" in line]
+    records.create_key(tmp_path / "signing-key.pem")
+    command = line.replace("/etc/e2etrust", str(tmp_path)).split()
+    subprocess.run(command, check=True)
+
+    class Conf:
+        class verifier:  # noqa: N801
+            signing_key = str(tmp_path / "signing-key.pem")
+            sm2_signing_key = ""
+            retired_keys = [str(tmp_path / "retired-1.pem")]
+
+    current, retired = records.published_keys(Conf)["keys"]
+    assert retired == current
 
 
 def test_thumbprint_of_a_known_key():
