@@ -10,9 +10,20 @@ from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
-from e2etrust_verifier.db import challenges, enrolments, events, launches, outbox, verdicts, workers
+from e2etrust_verifier.db import (
+    answers,
+    challenge_keys,
+    challenges,
+    enrolments,
+    events,
+    launches,
+    outbox,
+    verdicts,
+    workers,
+)
 from e2etrust_verifier.db import leases as lease_rows
 from e2etrust_verifier.trust import leases
+from e2etrust_verifier.trust.challenge_keys import DRAWS_FOR
 from e2etrust_verifier.trust.surroundings import Surroundings
 
 LOG = logging.getLogger(__name__)
@@ -57,6 +68,9 @@ def prune(around: Surroundings) -> None:
 
     def work(session: Session) -> None:
         challenges.forget_expired(session, now)
+        answers.forget_expired(session, now)
+        lifetime = timedelta(seconds=settings.nonce_lifetime)
+        challenge_keys.forget_made_before(session, now - DRAWS_FOR - 2 * lifetime)
         enrolments.forget_expired(session, now)
         lease_rows.forget_ended_before(session, now - _LEASES_KEPT)
         verdicts.keep_newest(session, settings.verdicts_kept)

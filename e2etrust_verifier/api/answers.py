@@ -62,7 +62,6 @@ class Summary:
     hosts: dict[StandingWord, int]
     oldest_attestation: str | None
     last_verdict: str | None
-    open_challenges: int
     started_servers: int
     workers: int
 

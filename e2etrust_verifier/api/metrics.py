@@ -29,7 +29,6 @@ class Fleet:
     by_state: dict[str, int]
     oldest_attestation: float
     last_verdict: float
-    open_challenges: int
     started_servers: int
     workers: int
     last_worker: float
@@ -45,7 +44,6 @@ def measure(session: Session, now: datetime) -> Fleet:
         {str(word): count for word, count in found.by_state.items()},
         _seconds(found.oldest_attestation),
         _seconds(found.last_verdict),
-        found.open_challenges,
         found.started_servers,
         found.workers,
         _seconds(workers.newest_moment(session)),
@@ -81,7 +79,6 @@ class FleetCollector:
                 "When evidence was appraised last: alert where that is long ago",
                 fleet.last_verdict,
             ),
-            ("open_challenges", "Challenges that wait for their answer", fleet.open_challenges),
             ("started_servers", "Servers that run under a launch", fleet.started_servers),
             ("workers", "e2etrust-verifier processes that were seen lately", fleet.workers),
             ("last_worker_timestamp_seconds", "When any of them was seen last", fleet.last_worker),

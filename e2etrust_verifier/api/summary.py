@@ -30,7 +30,6 @@ class Summary:
             hosts=found.by_state,
             oldest_attestation=_told(found.oldest_attestation),
             last_verdict=_told(found.last_verdict),
-            open_challenges=found.open_challenges,
             started_servers=found.started_servers,
             workers=found.workers,
         )

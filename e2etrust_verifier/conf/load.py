@@ -15,6 +15,10 @@ from e2etrust_core.errors import E2ETrustError
 from e2etrust_verifier.conf import crypto, placement, revocation, service_auth, verifier, webhook
 
 DEFAULT_FILE = "/etc/e2etrust/verifier.conf"
+#: Threads that answer calls, where [DEFAULT] executor_thread_pool_size says nothing else.  More do
+#: not make one process faster.  Each keeps a connection to the database: beyond max_pool_size one
+#: would be opened and closed for every transaction.
+THREADS = 16
 DEFAULT_DATABASE = "sqlite:////var/lib/e2etrust/verifier.sqlite"
 
 
@@ -58,7 +62,7 @@ def register(conf: cfg.ConfigOpts) -> None:
     service_auth.register(conf)
     placement.register(conf)
     revocation.register(conf)
-    db_options.set_defaults(conf, connection=DEFAULT_DATABASE)
+    db_options.set_defaults(conf, connection=DEFAULT_DATABASE, max_pool_size=THREADS + 4)
     castellan_options.set_defaults(conf)
     log.register_options(conf)
 

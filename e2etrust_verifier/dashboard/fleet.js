@@ -33,8 +33,7 @@ export function summary(told, query) {
       el("span", { class: silent && total ? "late" : null }, "last evidence appraised ", moment(told.last_verdict)),
       el("span", {}, "oldest attestation ", moment(told.oldest_attestation)),
       el("span", { class: told.workers ? null : "late" }, `verifier workers: ${told.workers}`),
-      el("span", {}, `servers that run under a launch: ${told.started_servers}`),
-      el("span", {}, `open challenges: ${told.open_challenges}`)),
+      el("span", {}, `servers that run under a launch: ${told.started_servers}`)),
   ];
 }
 

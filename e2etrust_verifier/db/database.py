@@ -66,7 +66,7 @@ class Database:
             if writing and session.get_bind().dialect.name == "sqlite":
                 # A transaction that reads first and writes later cannot wait for another writer
                 # in SQLite: it fails at once.  One that begins with a write waits its turn.
-                session.execute(sa.update(Generation).values(value=Generation.value))
+                session.connection().execute(sa.update(Generation).values(value=Generation.value))
             return work(session)
 
 

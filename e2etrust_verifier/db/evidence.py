@@ -3,32 +3,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, defer
 
 from e2etrust_core import wire
-from e2etrust_core.appraisal.model import CheckResult
 from e2etrust_core.appraisal.recorded import RecordedAppraisal
 from e2etrust_verifier.db.models import Evidence
 
-#: What says nothing new is recorded anew after so long.
-AGAIN_AFTER = timedelta(hours=1)
 KEPT = 10
-
-
-def says_something_new(
-    session: Session, host: str, fingerprint: str, failed: list[CheckResult], now: datetime
-) -> bool:
-    """Whether an appraisal with this outcome differs from the last recorded one, or that is old."""
-    query = sa.select(Evidence.fingerprint, Evidence.failed, Evidence.at)
-    found = query.where(Evidence.host == host).order_by(Evidence.id.desc()).limit(1)
-    last = session.execute(found).first()
-    return last is None or (
-        (last[0], last[1]) != (fingerprint, wire.to_json(failed).decode())
-        or now - last[2] >= AGAIN_AFTER
-    )
 
 
 def add(session: Session, recorded: RecordedAppraisal, now: datetime) -> None:

@@ -15,6 +15,13 @@ def find(session: Session, name: str) -> Host | None:
     return session.get(Host, name)
 
 
+def find_with_state(session: Session, name: str) -> tuple[Host | None, HostState | None]:
+    """Return a host's record and its state, both as of one moment."""
+    query = sa.select(Host, HostState).join(HostState, HostState.host == Host.name, isouter=True)
+    found = session.execute(query.where(Host.name == name)).first()
+    return (None, None) if found is None else (found[0], found[1])
+
+
 def everyone(session: Session) -> list[Host]:
     return list(session.scalars(sa.select(Host).order_by(Host.name)))
 
@@ -76,6 +83,11 @@ def oldest_attestation(session: Session) -> datetime | None:
     return session.scalars(found).first()
 
 
+def newest_attestation(session: Session) -> datetime | None:
+    """Return when evidence of any host was appraised last."""
+    return session.scalars(sa.select(sa.func.max(HostState.attested_at))).first()
+
+
 def add(session: Session, host: Host, *, held: bool, now: datetime) -> None:
     """Write the record.  Raises DBDuplicateEntry at commit where the name is taken."""
     session.add(host)
@@ -84,6 +96,7 @@ def add(session: Session, host: Host, *, held: bool, now: datetime) -> None:
     state.held = held
     state.failed = "[]"
     state.clock = state.reset_count = state.restart_count = None
+    state.said = state.said_at = None
     touch(session, state)
 
 
@@ -115,8 +128,10 @@ def touch(session: Session, state: HostState) -> None:
     The counter's row stays locked until the transaction ends, so changes become visible in the
     order of their numbers, and nobody who asks for what came after one can miss any.
     """
-    session.execute(sa.update(Generation).values(value=Generation.value + 1))
-    state.generation = session.execute(sa.select(Generation.value)).scalar_one()
+    # Past the unit of work, so that all that is pending is flushed once.
+    connection = session.connection()
+    connection.execute(sa.update(Generation).values(value=Generation.value + 1))
+    state.generation = connection.execute(sa.select(Generation.value)).scalar_one()
     session.flush()
 
 

@@ -51,7 +51,8 @@ class HostState(Base):
     ``generation`` is that of its last change; ``held`` keeps it untrusted until an operator
     approves; ``failed`` is a JSON list of the checks that failed last; the counters are those of
     the newest authentic quote (TPMS_CLOCK_INFO); ``ima`` (JSON) is how far its IMA list was good;
-    ``level`` is that of its lease, 0 without one.
+    ``level`` is that of its lease, 0 without one; ``said`` is a digest of the last outcome that was
+    written down as a verdict, at ``said_at``.
     """
 
     __tablename__ = "host_states"
@@ -69,6 +70,8 @@ class HostState(Base):
     restart_count: Mapped[int | None] = mapped_column(sa.BigInteger)
     ima: Mapped[str | None] = mapped_column(LONG_TEXT)
     level: Mapped[int] = mapped_column(sa.SmallInteger, default=0, server_default="0")
+    said: Mapped[str | None] = mapped_column(ID)
+    said_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
 class Generation(Base):
@@ -120,13 +123,27 @@ class Enrolment(Base):
     expires_at: Mapped[datetime] = mapped_column(Moment, index=True)
 
 
-class Challenge(Base):
-    """A nonce, good for one answer of one host for one purpose.
+class ChallengeKey(Base):
+    """A key that nonces are authenticated by; drawn by the worker that needed one first."""
 
-    The counters and ``ima`` are those known when it was drawn: evidence for it is younger than they
-    are, in whatever order answers arrive.  ``policy`` is the fingerprint of the policy whose
-    questions it asks.
-    """
+    __tablename__ = "challenge_keys"
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    secret: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    made_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Answer(Base):
+    """A nonce that was used up; kept until nobody would take it any more."""
+
+    __tablename__ = "answers"
+
+    nonce_sha256: Mapped[str] = mapped_column(ID, primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(Moment, index=True)
+
+
+class Challenge(Base):
+    """A nonce of a worker of the release before.  No worker of this release reads or writes it."""
 
     __tablename__ = "challenges"
 

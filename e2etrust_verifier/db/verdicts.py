@@ -47,11 +47,6 @@ def last(session: Session, host: str) -> Verdict | None:
     return session.scalars(query).first()
 
 
-def newest_moment(session: Session) -> datetime | None:
-    """Return when evidence was appraised last."""
-    return session.scalars(sa.select(Verdict.at).order_by(Verdict.id.desc()).limit(1)).first()
-
-
 def failures_in_a_row(session: Session, host: str, most: int) -> int:
     """Return how many of a host's newest verdicts, up to *most*, are failures in a row."""
     query = sa.select(Verdict.trusted).where(Verdict.host == host).order_by(Verdict.id.desc())

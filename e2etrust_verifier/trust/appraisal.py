@@ -7,22 +7,29 @@ a pass is good for.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from e2etrust_core import suites, wire
+from e2etrust_core import suites
 from e2etrust_core.appraisal import reference
 from e2etrust_core.appraisal.appraise import appraise_host
 from e2etrust_core.appraisal.model import CheckResult, HostPolicy
+from e2etrust_core.appraisal.policy import selection_of
 from e2etrust_core.evidence.model import HostEvidence, PcrSelection, RunningDomain
-from e2etrust_verifier.db import challenges, events, hosts, launches, verdicts
-from e2etrust_verifier.db.models import Challenge, Host, HostState, Launch
-from e2etrust_verifier.trust import standing
+from e2etrust_verifier.db import answers, events, hosts, launches, verdicts
+from e2etrust_verifier.db.models import Host, HostState, Launch
+from e2etrust_verifier.trust import challenges, standing
+from e2etrust_verifier.trust.challenges import Drawn
 from e2etrust_verifier.trust.errors import EvidenceStale, HostUnknown, NonceUnknown, TrustError
 from e2etrust_verifier.trust.names import check_host_name
 from e2etrust_verifier.trust.surroundings import Surroundings
+
+T = TypeVar("T")
 
 #: A launch whose server is not among the running ones so long after its grant is over.
 _GONE_AFTER = timedelta(minutes=10)
@@ -33,18 +40,21 @@ class Case:
     """A host that answers a challenge of ours in time; its nonce is not used up yet."""
 
     host: Host
-    challenge: Challenge
+    nonce: bytes
+    challenge: Drawn
     policy: HostPolicy
+    #: Launches on this host that ran, or may have, when the challenge was drawn.
+    launches: list[Launch]
 
     @property
     def selection(self) -> PcrSelection:
-        return wire.from_json(PcrSelection, self.challenge.selection)
+        return selection_of(self.policy)
 
 
 def open_case(around: Surroundings, host: str, nonce: bytes, purpose: str) -> Case:
     """Return what *nonce* was drawn for.
 
-    It stays open until :func:`appraise` knows that the answer is the host's own.
+    It stays good until :func:`appraise` knows that the answer is the host's own.
 
     A wrong nonce changes nothing of the host: whoever can write to the message bus must not be
     able to take a host down by sending old answers again.
@@ -53,19 +63,21 @@ def open_case(around: Surroundings, host: str, nonce: bytes, purpose: str) -> Ca
     :raises EvidenceStale: the policy is another than when the challenge was drawn.
     """
     check_host_name(host)
-    now = around.now()
-    record = around.db.read(lambda s: hosts.find(s, host))
+    challenge = challenges.read(around, nonce, host, purpose)
+    since = around.now() if challenge is None else challenge.issued_at
+    record, granted = around.db.read(
+        lambda s: (hosts.find(s, host), launches.of_host(s, host, since))
+    )
     if record is None:
         raise HostUnknown(f"host {host} is not enrolled")
-    challenge = around.db.read(lambda s: challenges.find(s, nonce, host, purpose, now))
     if challenge is None:
         raise _nonce_unknown(around, host)
-    policy = around.policies.policy_for(host, now)
-    if challenge.policy not in ("", policy.fingerprint):
+    policy = around.policies.policy_for(host, around.now())
+    if challenge.policy != policy.fingerprint:
         # Answers to the old questions: neither a pass nor a failure of the new policy.  So what was
         # found to be no older policy when the challenge was drawn need not be looked up again.
         raise EvidenceStale("the host's policy changed after this challenge was drawn")
-    return Case(record, challenge, policy)
+    return Case(record, nonce, challenge, policy, granted)
 
 
 def appraise(
@@ -73,10 +85,9 @@ def appraise(
 ) -> reference.Appraisal:
     """Return the appraisal of evidence that really is of this host and this challenge.
 
-    Only such evidence uses the nonce up: whoever reads nonces on the message bus cannot spend
-    them with evidence of his own before the host has answered.
+    Only such evidence may use the nonce up (:func:`write_once`): whoever reads nonces on the
+    message bus cannot spend them with evidence of his own before the host has answered.
 
-    :raises NonceUnknown: another answer was faster.
     :raises TrustError: it is not (the code says which check tells so).  That says nothing about
         the host, so nothing about the host changes; without valid evidence its lease runs out.
     """
@@ -86,10 +97,9 @@ def appraise(
         evidence,
         qualifying,
         case.selection,
-        _known_launches(around, case, evidence.domains),
+        _known_launches(case, evidence.domains),
     )
     if found.genuine:
-        _use_nonce(around, case)
         return found
     first = found.verdict.failed[0]
     exc = TrustError(first.reason, code=first.code, remedy=first.remedy)
@@ -97,10 +107,29 @@ def appraise(
     raise exc
 
 
-def _use_nonce(around: Surroundings, case: Case) -> None:
-    now = around.now()
-    if not around.db.write(lambda s: challenges.use(s, case.challenge, now)):
-        raise _nonce_unknown(around, case.host.name)
+def write_once(around: Surroundings, case: Case, work: Callable[[Session], T]) -> T:
+    """Use the nonce up and run *work* in the same transaction, as :meth:`.Database.write` does.
+
+    :raises NonceUnknown: another answer was faster.
+    :raises EvidenceStale: from *work*; the nonce is used up all the same.
+    """
+
+    def use(session: Session) -> None:
+        answers.use(session, case.nonce, case.challenge.expires_at)
+
+    def whole(session: Session) -> T:
+        use(session)
+        return work(session)
+
+    try:
+        return around.db.write(whole)
+    except answers.NonceUsed:
+        raise _nonce_unknown(around, case.host.name) from None
+    except EvidenceStale:
+        # It must not count later either, when the host has recovered.
+        with contextlib.suppress(answers.NonceUsed):
+            around.db.write(use)
+        raise
 
 
 def _nonce_unknown(around: Surroundings, host: str) -> NonceUnknown:
@@ -115,11 +144,11 @@ def settle(
     case: Case,
     found: reference.Appraisal,
     evidence: HostEvidence,
-) -> tuple[HostState, list[CheckResult]]:
+) -> tuple[HostState, list[CheckResult], bool]:
     """Write down the verdict; a failed host loses its lease in the same transaction.
 
-    :return: the host's state, locked until the transaction ends, and all checks, with one more
-        where the host is held.
+    :return: the host's state, locked until the transaction ends; all checks, with one more where
+        the host is held; and whether the verdict was news.
     :raises EvidenceStale: the host failed after this challenge was drawn.
     """
     now = around.now()
@@ -137,17 +166,19 @@ def settle(
         _close_gone_launches(session, case, evidence.domains)
     trusted = all(c.outcome == "pass" for c in checks)
     purpose, policy = case.challenge.purpose, case.policy
-    verdicts.add(
-        session,
-        case.host.name,
-        purpose,
-        policy.name,
-        checks,
-        trusted=trusted,
-        now=now,
-        version=policy.version,
-    )
-    return state, checks
+    news = standing.is_news(state, f"{purpose} {policy.fingerprint}", checks, now)
+    if news or not trusted:  # failures in a row are counted
+        verdicts.add(
+            session,
+            case.host.name,
+            purpose,
+            policy.name,
+            checks,
+            trusted=trusted,
+            now=now,
+            version=policy.version,
+        )
+    return state, checks, news
 
 
 def reference_of(case: Case) -> reference.HostReference:
@@ -170,19 +201,14 @@ def reference_of(case: Case) -> reference.HostReference:
     )
 
 
-def _known_launches(
-    around: Surroundings, case: Case, domains: list[RunningDomain]
-) -> frozenset[str]:
+def _known_launches(case: Case, domains: list[RunningDomain]) -> frozenset[str]:
     """Return launches that running domains may claim: of this host and of that very server.
 
     One that ended after the challenge was drawn still counts: it may have run when the host
     made its list.
     """
-    granted = around.db.read(
-        lambda s: launches.of_host(s, case.host.name, case.challenge.issued_at)
-    )
     claimed = {(d.launch, d.instance) for d in domains}
-    return frozenset(row.id for row in granted if (row.id, row.instance) in claimed)
+    return frozenset(row.id for row in case.launches if (row.id, row.instance) in claimed)
 
 
 def _condemn(
@@ -205,7 +231,7 @@ def _condemn(
         if state.held and not held_before:
             why = "it failed, and its policy asks for an operator"
             events.add(session, "host-held", why, now=now, host=host, codes=("HOST_HELD",))
-    known = _ids(launches.of_host(session, host, case.challenge.issued_at))
+    known = {(row.id, row.instance) for row in case.launches}
     for domain in evidence.domains:
         if domain.demands_trust and (domain.launch, domain.instance) not in known:
             _note_unrecorded(session, around, host, domain)
@@ -225,15 +251,18 @@ def _close_gone_launches(session: Session, case: Case, domains: list[RunningDoma
     """End launches whose server is gone without a word, as after a power cut."""
     drawn = case.challenge.issued_at
     running = {d.instance for d in domains}
-    for launch in launches.of_host(session, case.host.name, drawn):
-        late = drawn - launch.granted_at > _GONE_AFTER
-        if late and launch.ended_at is None and launch.instance not in running:
+    gone = {
+        row.id
+        for row in case.launches
+        if row.ended_at is None
+        and drawn - row.granted_at > _GONE_AFTER
+        and row.instance not in running
+    }
+    # Looked at again under this transaction: it may have ended in another way meanwhile.
+    for launch in launches.of_host(session, case.host.name, drawn) if gone else ():
+        if launch.id in gone and launch.ended_at is None:
             launch.state, launch.ended_at = "ended", drawn
             launch.reason = "the server was not running any more when the host attested"
-
-
-def _ids(granted: list[Launch]) -> set[tuple[str, str]]:
-    return {(row.id, row.instance) for row in granted}
 
 
 def _note_refused(around: Surroundings, host: str, exc: TrustError) -> None:

@@ -21,7 +21,8 @@ def of_host(around: Surroundings, host: str) -> HostPolicy:
     """
     now = around.now()
     policy = around.policies.policy_for(host, now)
-    policy_versions.admit(around.db, policy, now)
+    known = around.db.read(lambda s: policy_versions.known(s, policy))
+    policy_versions.admit(around.db, policy, known, now)
     return policy
 
 

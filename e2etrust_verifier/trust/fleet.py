@@ -9,7 +9,7 @@ from typing import get_args
 
 from sqlalchemy.orm import Session
 
-from e2etrust_verifier.db import challenges, hosts, launches, verdicts, workers
+from e2etrust_verifier.db import hosts, launches, workers
 from e2etrust_verifier.trust import standing
 
 
@@ -21,7 +21,6 @@ class Fleet:
     by_state: dict[standing.StandingWord, int]
     oldest_attestation: datetime | None
     last_verdict: datetime | None
-    open_challenges: int
     started_servers: int
     workers: int
 
@@ -32,8 +31,7 @@ def measure(session: Session, now: datetime) -> Fleet:
     return Fleet(
         {word: counted.get(word, 0) for word in get_args(standing.StandingWord)},
         hosts.oldest_attestation(session),
-        verdicts.newest_moment(session),
-        challenges.count_open(session, now),
+        hosts.newest_attestation(session),
         launches.count_started(session),
         workers.count_alive(session, now),
     )

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from e2etrust_core.appraisal.model import CheckResult
 from e2etrust_core.appraisal.policy import steady_selection
 from e2etrust_core.appraisal.reference import Appraisal
 from e2etrust_core.errors import E2ETrustError, InputError
@@ -76,10 +77,11 @@ def _launch(around: Surroundings, ask: LaunchAsk) -> LaunchGrant:
 def _settle(around: Surroundings, case: Case, found: Appraisal, ask: LaunchAsk) -> None:
     """Write the verdict down.  Raises TrustError where it is not a pass."""
 
-    def work(session: Session) -> list:
+    def work(session: Session) -> list[CheckResult]:
         return appraisal.settle(session, around, case, found, ask.evidence)[1]
 
-    failed = [c for c in around.db.write(work) if c.outcome != "pass"]
+    checks = appraisal.write_once(around, case, work)
+    failed = [c for c in checks if c.outcome != "pass"]
     if failed:
         around.changed(ask.host)
         first = failed[0]

@@ -20,13 +20,20 @@ from e2etrust_verifier.db.models import PolicyVersion
 from e2etrust_verifier.trust.errors import PolicyAltered, PolicyRolledBack, TrustError
 
 
-def admit(database: Database, policy: HostPolicy, now: datetime) -> None:
+def known(session: Session, policy: HostPolicy) -> PolicyVersion | None:
+    """Return what was applied before under the name of *policy*."""
+    return policy_versions.find(session, policy.name)
+
+
+def admit(
+    database: Database, policy: HostPolicy, known: PolicyVersion | None, now: datetime
+) -> None:
     """Let *policy* be applied, and remember it where it is newer than all before.
 
+    :param known: what was applied before, see :func:`known`.
     :raises PolicyRolledBack: a newer version was applied before, or one that had a version.
     :raises PolicyAltered: it is another than what was applied under this version.
     """
-    known = database.read(lambda s: policy_versions.find(s, policy.name))
     if not _is_newer(policy, known):
         return
     try:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -17,7 +19,7 @@ from e2etrust_core.errors import InputError
 from e2etrust_core.messages import LeaseGrant
 from e2etrust_core.trust_names import LOWEST_LEVEL, NOTHING
 from e2etrust_verifier.db import events, hosts, leases
-from e2etrust_verifier.db.models import HostState, Lease
+from e2etrust_verifier.db.models import HostState
 
 StandingWord = Literal["trusted", "held", "untrusted", "unknown"]
 EXPIRED = CheckResult(
@@ -47,6 +49,8 @@ UNREADABLE = CheckResult(
     "let the host attest again (restart e2etrust-agent on it); look at who wrote to the database",
 )
 _NONE_FAILED = "[]"
+#: An outcome that says nothing new is written down again after so long.
+AGAIN_AFTER = timedelta(hours=1)
 
 
 def failed_checks(state: HostState) -> list[CheckResult]:
@@ -144,6 +148,20 @@ def failed_since(state: HostState, moment: datetime) -> bool:
     return bool(failed) and failed != [EXPIRED] and state.since >= moment
 
 
+def is_news(state: HostState, of: str, checks: list[CheckResult], now: datetime) -> bool:
+    """Say whether an outcome has to be written down, and note that it was.
+
+    What was said last of the same policy (*of*), by the same checks for the same reasons, is not
+    said again for an hour.  Why a check passed may differ from time to time and is no news.
+    """
+    outcome = [c if c.outcome != "pass" else replace(c, reason="") for c in checks]
+    said = hashlib.sha256(of.encode() + b"\0" + wire.canonical(outcome)).hexdigest()
+    if state.said == said and state.said_at is not None and now - state.said_at < AGAIN_AFTER:
+        return False
+    state.said, state.said_at = said, now
+    return True
+
+
 def see_clock(state: HostState, seen: ClockSeen | None, now: datetime) -> None:
     """Keep the newest counters; answers may arrive in another order than they were quoted."""
     state.attested_at = now
@@ -168,17 +186,11 @@ def grant(
         events.add(session, "host-trusted", "all checks passed", now=now, host=state.host)
     if state.lease_id is not None:
         leases.end(session, state.lease_id, "renewed", now)
-    lease = Lease(
-        id=str(uuid.uuid4()),
-        host=state.host,
-        granted_at=now,
-        expires_at=now + timedelta(seconds=seconds),
-    )
-    leases.add(session, lease)
-    state.lease_id, state.lease_expires_at, state.level = lease.id, lease.expires_at, level
-    state.failed = _NONE_FAILED
+    state.lease_id, state.lease_expires_at = str(uuid.uuid4()), now + timedelta(seconds=seconds)
+    leases.add(session, state.lease_id, state.host, now, state.lease_expires_at)
+    state.failed, state.level = _NONE_FAILED, level
     hosts.touch(session, state)
-    return LeaseGrant(lease.id, seconds, level)
+    return LeaseGrant(state.lease_id, seconds, level)
 
 
 def withdraw(

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
 from e2etrust_core.messages import LaunchRecord
 from e2etrust_verifier.db.database import Database
+from e2etrust_verifier.trust.challenge_keys import ChallengeKeys
 from e2etrust_verifier.trust.endorsement import Endorsement
 from e2etrust_verifier.trust.policies import PolicyStore
 
@@ -60,3 +61,4 @@ class Surroundings:
     keys: KeySource
     changed: Callable[[str], None]
     now: Callable[[], datetime] = utc_now
+    challenge_keys: ChallengeKeys = field(default_factory=ChallengeKeys)

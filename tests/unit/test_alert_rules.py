@@ -20,7 +20,6 @@ FLEET = Fleet(
     by_state={"trusted": 1, "untrusted": 0, "held": 0, "unknown": 0},
     oldest_attestation=0.0,
     last_verdict=0.0,
-    open_challenges=0,
     started_servers=0,
     workers=1,
     last_worker=0.0,

@@ -14,8 +14,10 @@ from e2etrust_core.messages import RemoteRefusal
 from e2etrust_core.tpm.device import Tpm
 from e2etrust_core.tpm.pcr import extend_pcr
 from e2etrust_verifier.db import events, hosts, verdicts
+from e2etrust_verifier.db.models import Answer, Challenge, ChallengeKey
 from e2etrust_verifier.housekeeping import prune
-from e2etrust_verifier.trust import leases, operator
+from e2etrust_verifier.trust import attestation, leases, operator
+from e2etrust_verifier.trust.challenge_keys import ChallengeKeys
 from e2etrust_verifier.trust.surroundings import utc_now
 
 VM = "0a0a0a0a-1111-4222-8333-444444444444"
@@ -87,11 +89,75 @@ def test_forged_answer_does_not_spend_the_nonce_of_the_hosts_own(laboratory, hos
         host.send(answer)
 
 
-def test_flood_of_challenges_does_not_push_out_the_hosts_own(laboratory, host):
+def test_flood_of_challenges_takes_no_room_and_does_not_push_out_the_hosts_own(laboratory, host):
     answer = host.answer(host.challenge())
     for _ in range(200):
         host.challenge()
+    rows = laboratory.around.db.read(lambda s: [s.query(t).count() for t in (Challenge, Answer)])
+    assert rows == [0, 0]
     assert host.send(answer).trusted
+
+
+@pytest.mark.parametrize("where", ["version", "key", "body", "mac", "cut", "longer"])
+def test_altered_nonce_is_nobodys(host, where):
+    nonce = host.challenge().nonce
+    at = {"version": 0, "key": 3, "body": 40, "mac": len(nonce) - 1}
+    if where in at:
+        altered = bytearray(nonce)
+        altered[at[where]] ^= 1
+        nonce = bytes(altered)
+    else:
+        nonce = nonce[:-1] if where == "cut" else nonce + b"\0"
+    with refused("NONCE_UNKNOWN"):
+        host.send(host.answer(replace(host.challenge(), nonce=nonce)))
+
+
+def test_nonce_of_another_host_or_of_other_counters_cannot_be_made_of_ones_own(laboratory, host):
+    """What a nonce says of host and counters is readable, and worth nothing without the MAC."""
+    nonce = host.challenge().nonce
+    for old, new in ((b"host1", b"host2"), (b'"purpose":"attest"', b'"purpose":"launch"')):
+        assert old in nonce
+        with refused("NONCE_UNKNOWN"):
+            host.send(host.answer(replace(host.challenge(), nonce=nonce.replace(old, new))))
+
+
+def test_challenges_of_an_old_key_are_no_more_after_it_was_changed(laboratory, host):
+    answer = host.answer(host.challenge())
+    laboratory.later(2 * 3600)
+    with refused("NONCE_UNKNOWN"):
+        host.send(answer)
+    assert host.attest().trusted
+    assert laboratory.around.db.read(lambda s: s.query(ChallengeKey).count()) == 2
+    prune(laboratory.around)
+    assert laboratory.around.db.read(lambda s: s.query(ChallengeKey).count()) == 1
+    assert host.attest().trusted
+
+
+def test_challenge_of_one_worker_is_answered_to_another(laboratory, host):
+    other = replace(laboratory.around, challenge_keys=ChallengeKeys())
+    answer = host.answer(host.challenge())
+    assert attestation.attest(other, answer).trusted
+    with refused("NONCE_UNKNOWN"):
+        host.send(answer)
+
+
+def test_same_pass_is_written_down_once_and_again_after_an_hour_and_each_failure(laboratory, host):
+    def written() -> int:
+        return len(laboratory.around.db.read(lambda s: verdicts.page(s, "host1", None, 10)))
+
+    for _ in range(3):
+        assert host.attest().trusted
+    assert written() == 1
+    tamper(laboratory)
+    assert not host.attest().trusted
+    assert not host.attest().trusted
+    assert written() == 3
+    laboratory.policy()
+    assert host.attest().trusted
+    assert written() == 4
+    laboratory.later(3601)
+    assert host.attest().trusted
+    assert written() == 5
 
 
 def test_cve_2026_6420_no_two_nonces_are_equal(host):
@@ -207,6 +273,18 @@ def test_operator_policy_holds_a_repaired_host_until_it_is_approved(laboratory, 
     assert host.attest().trusted
 
 
+def test_good_evidence_from_before_a_failure_counts_not_even_after_recovery(laboratory, host):
+    answer = host.answer(host.challenge())
+    tamper(laboratory)
+    assert not host.attest().trusted
+    with refused("EVIDENCE_STALE"):
+        host.send(answer)
+    laboratory.first.power_cycle()
+    assert host.attest().trusted
+    with refused("NONCE_UNKNOWN"):
+        host.send(answer)
+
+
 def test_good_evidence_from_before_a_failure_brings_nothing_back(laboratory, host):
     early = host.answer(host.challenge())
     tamper(laboratory)
@@ -302,10 +380,12 @@ def test_old_rows_are_pruned_and_the_newest_stay(laboratory, host):
     kept = replace(around, settings=replace(around.settings, verdicts_kept=2, events_kept=1))
     for _ in range(4):
         host.attest()
+        laboratory.later(3601)  # what says nothing new is a row once an hour
     last = around.db.read(lambda s: verdicts.last(s, "host1").id)
     laboratory.later(100)
     prune(kept)
     assert around.db.read(lambda s: verdicts.last(s, "host1").id) == last
+    assert len(around.db.read(lambda s: verdicts.page(s, "host1", None, 10))) == 2
     assert len(kinds(laboratory)) == len(set(kinds(laboratory)))
 
 

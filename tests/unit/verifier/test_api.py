@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -364,13 +365,18 @@ def test_hosts_are_found_by_a_part_of_their_name(api, database):
 
 
 def test_summary_counts_hosts_by_how_they_stand(api, database):
-    checks = [CheckResult("clock", "pass", "it went on")]
-    database.write(lambda s: verdicts.add(s, "host1", "attest", "p", checks, trusted=True, now=NOW))
-    database.write(lambda s: s.add(_host("host3")))
+    moments = {"host1": NOW, "host2": NOW - timedelta(hours=1)}
+
+    def attested(session) -> None:
+        for name, moment in moments.items():
+            host_rows.lock_state(session, name, NOW).attested_at = moment
+        session.add(_host("host3"))
+
+    database.write(attested)
     found = get(api, "/v1/summary", ADMIN).json
     assert found["hosts"] == {"trusted": 1, "untrusted": 0, "held": 1, "unknown": 1}
     assert datetime.fromisoformat(found["last_verdict"]) == NOW
-    assert found["oldest_attestation"] is None
+    assert datetime.fromisoformat(found["oldest_attestation"]) == moments["host2"]
     assert datetime.fromisoformat(found["at"]) >= NOW
     assert (found["started_servers"], found["workers"]) == (2, 0)
 
@@ -493,8 +499,7 @@ def test_host_that_stands_as_before_is_not_sent_again(api, database):
 
 
 def test_metrics_are_those_of_the_database_and_name_no_host(api, database):
-    checks = [CheckResult("clock", "pass", "it went on")]
-    database.write(lambda s: verdicts.add(s, "host1", "attest", "p", checks, trusted=True, now=NOW))
+    database.write(lambda s: standing.see_clock(host_rows.state(s, "host1"), None, NOW))
     answer = get(api, "/metrics")
     assert answer.status_code == 200
     samples = {
@@ -533,18 +538,25 @@ def test_recorded_evidence_is_read_whole_by_administrators_only(api, database):
     assert (other.status_code, other.json["error"]["code"]) == (404, "EVIDENCE_UNKNOWN")
 
 
-def test_only_what_is_new_is_recorded_and_the_newest_kept(database):
-    def news(failed, fingerprint="f", now=NOW):
-        return database.read(
-            lambda s: evidence.says_something_new(s, "host1", fingerprint, failed, now)
-        )
+def test_outcome_is_news_by_policy_checks_and_reasons_of_failure_and_after_an_hour():
+    state = HostState()
 
-    assert news([])
-    database.write(lambda s: evidence.add(s, _recorded("host1", [GOOD]), NOW))
-    assert not news([])
+    def news(checks, of="attest f", now=NOW):
+        return standing.is_news(state, of, checks, now)
+
+    assert news([GOOD])
+    assert not news([GOOD])
+    assert not news([replace(GOOD, reason="went on by 7 ms")])
     assert news([BAD])
-    assert news([], "another policy")
-    assert news([], now=NOW + evidence.AGAIN_AFTER)
+    assert news([replace(BAD, reason="back by 7 ms")])
+    assert news([GOOD])
+    assert news([GOOD], "attest another policy")
+    later = NOW + standing.AGAIN_AFTER
+    assert news([GOOD], "attest another policy", later)
+    assert not news([GOOD], "attest another policy", later)
+
+
+def test_newest_recorded_evidence_is_kept(database):
     for _ in range(evidence.KEPT + 3):
         database.write(lambda s: evidence.add(s, _recorded("host1", [GOOD]), NOW))
     assert len(database.read(lambda s: evidence.of_host(s, "host1"))) == evidence.KEPT

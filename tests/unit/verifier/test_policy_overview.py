@@ -79,7 +79,7 @@ def test_each_host_counts_for_the_first_policy_that_matches_it(api):
 
 def test_versions_are_told_as_the_verifier_takes_them(api):
     def admitted(text: str) -> None:
-        policy_versions.admit(api.database, parse_policy(text), datetime.now(UTC))
+        policy_versions.admit(api.database, parse_policy(text), None, datetime.now(UTC))
 
     text = api.write("p.yaml", "p", more="version: 2\n")
     assert states(api) == {"p.yaml": ("new", 2)}

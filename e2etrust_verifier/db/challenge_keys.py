@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keys that challenges are authenticated by, shared by all workers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from e2etrust_verifier.db.models import ChallengeKey
+
+
+def everyone(session: Session) -> list[ChallengeKey]:
+    return list(session.scalars(sa.select(ChallengeKey)))
+
+
+def add(session: Session, key_id: str, secret: bytes, now: datetime) -> None:
+    session.add(ChallengeKey(id=key_id, secret=secret, made_at=now))
+
+
+def forget_made_before(session: Session, moment: datetime) -> None:
+    session.execute(sa.delete(ChallengeKey).where(ChallengeKey.made_at < moment))
