@@ -7,9 +7,10 @@ import logging
 import random
 import threading
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from e2etrust_agent.attester import Attester
+from e2etrust_agent.backoff import Backoff
 from e2etrust_agent.enrolment import enrol
 from e2etrust_agent.standing import StandingBoard
 from e2etrust_agent.verifier_bus import VerifierBus
@@ -33,15 +34,14 @@ class AttestationLoop:
         attester: Attester,
         verifier: VerifierBus,
         board: StandingBoard,
-        retry_interval: float,
-        retry_interval_max: float,
+        backoff: Backoff,
+        start_jitter: float = 0.0,
     ) -> None:
         self._attester = attester
         self._verifier = verifier
         self._board = board
-        self._backoff = wait_exponential_jitter(
-            initial=retry_interval, max=retry_interval_max, jitter=retry_interval
-        )
+        self._backoff = backoff
+        self._start_jitter = start_jitter
         self._one_at_a_time = threading.Lock()
         self._wake = threading.Event()
         self._stopping = False
@@ -109,12 +109,14 @@ class AttestationLoop:
     def _run(self) -> None:
         retrying = Retrying(
             retry=retry_if_exception_type(E2ETrustError),
-            wait=self._backoff,
+            wait=lambda state: self._backoff.seconds(state, self._board.read().seconds_left),
             stop=lambda _: self._stopping,
             sleep=self._sleep,
             before_sleep=_log_failure,
             retry_error_callback=lambda _: None,
         )
+        if self._start_jitter:
+            self._sleep(random.uniform(0, self._start_jitter))  # noqa: S311 - jitter
         while not self._stopping:
             try:
                 result = retrying(self.attest)

@@ -14,6 +14,7 @@ from tenacity.nap import sleep_using_event
 
 from e2etrust_agent.attestation import AttestationLoop
 from e2etrust_agent.attester import Attester
+from e2etrust_agent.backoff import Backoff
 from e2etrust_agent.client import protocol
 from e2etrust_agent.conf.opts import Settings
 from e2etrust_agent.domains import find_domain, running_domains
@@ -107,8 +108,8 @@ class AgentService:
             attester,
             self._verifier,
             self._board,
-            settings.retry_interval,
-            settings.retry_interval_max,
+            Backoff(settings.retry_interval, settings.retry_interval_max),
+            settings.start_jitter,
         )
         launching = Launching(attester, self._verifier, attestation, book, outbox, find)
         channel = QemuGuestAgent(settings.libvirt_uri, settings.guest_timeout)

@@ -24,6 +24,7 @@ class VerifierBus:
     def __init__(self, transport: oslo_messaging.Transport, timeout: float) -> None:
         target = oslo_messaging.Target(exchange=messages.EXCHANGE, topic=messages.VERIFIER_TOPIC)
         # retry=0: a call that cannot be sent now fails now; whoever asked decides about later.
+        self._context = {messages.GIVE_UP_AFTER: timeout}
         self._client = oslo_messaging.get_rpc_client(transport, target, timeout=timeout, retry=0)
 
     def enrol_begin(self, request: messages.EnrolRequest) -> messages.EnrolChallenge:
@@ -49,7 +50,7 @@ class VerifierBus:
 
     def _call(self, method: str, request: object, kind: type[T]) -> T:
         try:
-            answer = self._client.call({}, method, request=wire.to_dict(request))
+            answer = self._client.call(self._context, method, request=wire.to_dict(request))
         except (oslo_messaging.MessagingException, OperationalError, OSError) as exc:
             # The transport's own words may hold the broker's address and account.
             raise VerifierDownError(

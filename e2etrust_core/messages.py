@@ -27,17 +27,23 @@ from e2etrust_core.launch import LaunchRequest
 EXCHANGE = "e2etrust"
 VERIFIER_TOPIC = "e2etrust.verifier"
 AGENT_TOPIC = "e2etrust.agent"
+#: In an RPC's context: seconds that the caller waits for its answer.
+GIVE_UP_AFTER = "give_up_after"
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A refusal as it crosses the wire."""
+    """A refusal as it crosses the wire.
+
+    ``retry_after`` is set where the same call may pass later: seconds until then.
+    """
 
     code: str
     reason: str
     remedy: str = ""
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,9 @@ class Reply:
 
 
 class RemoteRefusal(E2ETrustError):
-    """The other side refused; code, reason and remedy are its own."""
+    """The other side refused; code, reason and remedy are its own, as is ``retry_after``."""
+
+    retry_after: float | None = None
 
 
 def reply_ok(value: Any) -> dict[str, Any]:
@@ -59,7 +67,8 @@ def reply_ok(value: Any) -> dict[str, Any]:
 
 def reply_error(exc: E2ETrustError) -> dict[str, Any]:
     """Wrap an error of ours as the answer of an RPC method."""
-    return {"error": wire.to_dict(Refusal(exc.code, exc.reason, exc.remedy))}
+    retry_after = getattr(exc, "retry_after", None)
+    return {"error": wire.to_dict(Refusal(exc.code, exc.reason, exc.remedy, retry_after))}
 
 
 def read_reply(kind: type[T], value: Any) -> T:
@@ -69,8 +78,10 @@ def read_reply(kind: type[T], value: Any) -> T:
     :raises InputError: the answer is not one.
     """
     reply = wire.from_dict(Reply, value)
-    if reply.error is not None:
-        raise RemoteRefusal(reply.error.reason, code=reply.error.code, remedy=reply.error.remedy)
+    if (told := reply.error) is not None:
+        refusal = RemoteRefusal(told.reason, code=told.code, remedy=told.remedy)
+        refusal.retry_after = told.retry_after
+        raise refusal
     return wire.from_dict(kind, reply.result)
 
 

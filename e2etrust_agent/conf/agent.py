@@ -102,6 +102,13 @@ AGENT_OPTS = [
     ),
     cfg.FloatOpt("retry_interval_max", default=20.0, min=0.1, help="See retry_interval."),
     cfg.FloatOpt(
+        "start_jitter",
+        default=2.0,
+        min=0.0,
+        help="The first attestation waits up to so many seconds, at random, so that hosts that "
+        "boot together do not come together. A launch or an attestation on demand does not wait.",
+    ),
+    cfg.FloatOpt(
         "start_grace",
         default=180.0,
         min=1,

@@ -31,6 +31,7 @@ class Settings:
     rpc_timeout: float
     retry_interval: float
     retry_interval_max: float
+    start_jitter: float
     start_grace: float
     guest_timeout: float
 
@@ -58,6 +59,7 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         rpc_timeout=group.rpc_timeout,
         retry_interval=group.retry_interval,
         retry_interval_max=group.retry_interval_max,
+        start_jitter=group.start_jitter,
         start_grace=group.start_grace,
         guest_timeout=group.guest_timeout,
     )

@@ -87,6 +87,21 @@ OPTIONS = [
         min=0.1,
         help="Seconds between two sweeps of leases and challenges that ran out.",
     ),
+    cfg.FloatOpt(
+        "busy_after",
+        default=1.0,
+        min=0.0,
+        help="Once enrolments and periodic attestations wait so many seconds for a thread of this"
+        " worker, more of them are refused (BUSY) and told when to come again. Launches, and hosts"
+        " that answer a challenge, are not.",
+    ),
+    cfg.IntOpt(
+        "waiting_max",
+        default=1000,
+        min=1,
+        help="Calls of all kinds that may wait for a thread of this worker; beyond, all are"
+        " refused.",
+    ),
     cfg.IntOpt("verdicts_kept", default=50, min=1, help="Verdicts kept for each host."),
     cfg.IntOpt("refusals_kept", default=50, min=1, help="Refusals kept for each server."),
     cfg.IntOpt("launches_kept", default=20, min=1, help="Ended launches kept for each server."),

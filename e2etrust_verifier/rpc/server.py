@@ -3,15 +3,51 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import uuid
 from typing import Any
 
 import oslo_messaging
+import oslo_messaging.opts
 from oslo_config import cfg
+from oslo_messaging.rpc.server import RPCServer
 
-from e2etrust_core.messages import EXCHANGE, VERIFIER_TOPIC
+from e2etrust_core.messages import EXCHANGE, GIVE_UP_AFTER, VERIFIER_TOPIC, reply_error
+from e2etrust_verifier.conf.load import THREADS
 from e2etrust_verifier.rpc.endpoint import VerifierEndpoint
+from e2etrust_verifier.rpc.waiting_line import WaitingLine, urgency_of
+from e2etrust_verifier.trust.errors import VerifierBusy
+
+LOG = logging.getLogger(__name__)
+
+
+class AdmittingServer(RPCServer):
+    """Lets calls wait in a line of ours, not in the thread pool's, which knows no urgency."""
+
+    line: WaitingLine
+
+    def _on_incoming(self, incoming: Any) -> None:
+        call = incoming[0]
+        told = call.ctxt.get(GIVE_UP_AFTER)
+        patience = float(told) if isinstance(told, int | float) and told > 0 else None
+        self.line.add(incoming, urgency_of(call.message), patience)
+        self._work_executor.submit(self._serve_next)
+
+    def _serve_next(self) -> None:
+        waiting = self.line.take()
+        if waiting is None:
+            LOG.debug("a call is dropped: its caller has given up")
+        elif waiting.retry_after is None:
+            self._process_incoming(waiting.call)
+        else:
+            self._refuse(waiting.call[0], waiting.retry_after)
+
+    def _refuse(self, call: Any, retry_after: float) -> None:
+        try:
+            call.reply(reply_error(VerifierBusy(retry_after)))
+        except Exception:
+            LOG.exception("a busy verifier's refusal cannot be sent")
 
 
 def make_server(conf: cfg.ConfigOpts, endpoint: VerifierEndpoint) -> Any:
@@ -19,4 +55,9 @@ def make_server(conf: cfg.ConfigOpts, endpoint: VerifierEndpoint) -> Any:
     transport = oslo_messaging.get_rpc_transport(conf)
     name = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
     target = oslo_messaging.Target(exchange=EXCHANGE, topic=VERIFIER_TOPIC, server=name)
-    return oslo_messaging.get_rpc_server(transport, target, [endpoint], executor="threading")
+    server = oslo_messaging.get_rpc_server(
+        transport, target, [endpoint], executor="threading", server_cls=AdmittingServer
+    )
+    server.line = WaitingLine(conf.verifier.busy_after, conf.verifier.waiting_max)
+    oslo_messaging.opts.set_defaults(conf, executor_thread_pool_size=THREADS)
+    return server

@@ -74,6 +74,19 @@ class EvidenceStale(TrustError):
     remedy = "ask for a new challenge"
 
 
+class VerifierBusy(TrustError):
+    """Nothing was looked at.  ``retry_after``: seconds after which to come again."""
+
+    code = "BUSY"
+    remedy = (
+        "nothing: the agent comes again by itself; if hosts lose leases by it, start more workers"
+    )
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("the verifier has too much to do")
+        self.retry_after = retry_after
+
+
 class PolicyMissing(TrustError):
     code = "POLICY_NONE"
     remedy = "write a policy whose 'hosts' match this host into policy_dir"

@@ -53,6 +53,7 @@ domain_status_dir = {directory}/domains
 rpc_timeout = 3
 retry_interval = 0.3
 retry_interval_max = 1
+start_jitter = 0
 start_grace = 30
 """
 PATIENCE = 40.0

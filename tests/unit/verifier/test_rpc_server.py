@@ -10,6 +10,7 @@ from oslo_config import cfg
 from oslo_messaging import conffixture
 
 from e2etrust_core.messages import EXCHANGE, VERIFIER_TOPIC
+from e2etrust_verifier.conf import verifier
 from e2etrust_verifier.rpc.server import make_server
 
 
@@ -22,6 +23,7 @@ class Endpoint:
 
 def test_verifier_is_found_whatever_control_exchange_its_configuration_names():
     conf = cfg.ConfigOpts()
+    conf.register_opts(verifier.OPTIONS, verifier.GROUP)
     conf([], project="verifier", default_config_files=[])
     options = conffixture.ConfFixture(conf, transport_url="fake://")
     options.setUp()
