@@ -27,6 +27,9 @@ from e2etrust_core.tpm.device import Tpm
 from e2etrust_core.tpm.key_unwrap import unwrap_key
 from e2etrust_core.tpm.quote import take_quote
 
+#: Quotes taken until the event log stood still during one.
+_TRIES = 5
+
 Binding = Callable[[bytes, list[RunningDomain]], bytes]
 
 
@@ -92,10 +95,27 @@ class Attester:
         :raises e2etrust_core.tpm.errors.TpmError: the TPM does not answer or refuses.
         """
         domains = self._book.evidence(self._domains())
-        log = self._logs.read_event_log() if challenge.event_log else None
-        quote = self.quote(binding(challenge.nonce, domains), challenge.selection)
+        qualifying = binding(challenge.nonce, domains)
+        if challenge.event_log:
+            log, quote = self._quote_with_log(qualifying, challenge.selection)
+        else:
+            log, quote = None, self.quote(qualifying, challenge.selection)
         found = HostEvidence(quote=quote, event_log=log, domains=domains)
         return found if challenge.ima is None else self._with_ima(found, challenge.ima)
+
+    def _quote_with_log(
+        self, qualifying: bytes, selection: PcrSelection
+    ) -> tuple[bytes | None, Quote]:
+        """Quote while the event log stands still: what is measured meanwhile condemns nobody."""
+        log = self._logs.read_event_log()
+        for _ in range(_TRIES):
+            quote = self.quote(qualifying, selection)
+            before, log = log, self._logs.read_event_log()
+            if log == before:
+                return log, quote
+        raise StateError(
+            f"the event log grew during each of {_TRIES} quotes", code="EVENT_LOG_UNREADABLE"
+        )
 
     def _with_ima(self, evidence: HostEvidence, known: ImaFrom) -> HostEvidence:
         """Add the list, read after the quote: it then holds all that the quote covers."""

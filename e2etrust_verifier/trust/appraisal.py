@@ -149,12 +149,14 @@ def settle(
 
     :return: the host's state, locked until the transaction ends; all checks, with one more where
         the host is held; and whether the verdict was news.
-    :raises EvidenceStale: the host failed after this challenge was drawn.
+    :raises EvidenceStale: the host failed after this challenge was drawn, or booted again.
     """
     now = around.now()
     state = hosts.lock_state(session, case.host.name, now)
     if found.verdict.trusted and standing.failed_since(state, case.challenge.issued_at):
         raise EvidenceStale("the host failed a check after this challenge was drawn")
+    if found.verdict.trusted and standing.booted_since(state, found.clock):
+        raise EvidenceStale("the host was seen to boot again after this was quoted")
     standing.see_clock(state, found.clock, now)
     standing.see_ima(state, found.ima if found.verdict.trusted else None)
     checks = list(found.verdict.checks)

@@ -148,6 +148,13 @@ def failed_since(state: HostState, moment: datetime) -> bool:
     return bool(failed) and failed != [EXPIRED] and state.since >= moment
 
 
+def booted_since(state: HostState, seen: ClockSeen | None) -> bool:
+    """Whether newer evidence showed a later boot than that of the evidence with *seen*."""
+    if seen is None or state.reset_count is None:
+        return False
+    return (seen.reset_count, seen.restart_count) < (state.reset_count, state.restart_count or 0)
+
+
 def is_news(state: HostState, of: str, checks: list[CheckResult], now: datetime) -> bool:
     """Say whether an outcome has to be written down, and note that it was.
 

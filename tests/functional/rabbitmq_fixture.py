@@ -74,6 +74,11 @@ class Broker:
             self.process.wait()
         self.process = None
 
+    def signal(self, number: int) -> None:
+        """Send a signal to all of the node, as SIGSTOP for one that does not move any more."""
+        assert self.process is not None
+        os.killpg(self.process.pid, number)
+
     def end(self) -> None:
         """Stop the node and the name server that it started."""
         self.stop()

@@ -7,6 +7,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,12 +18,13 @@ from e2etrust_agent.identity import forget_identity, identity_path, load_or_crea
 from e2etrust_agent.launches import LaunchBook
 from e2etrust_core.evidence.credential import make_credential
 from e2etrust_core.evidence.key_wrap import wrap_for_host
+from e2etrust_core.evidence.model import PcrSelection, PcrValues, Quote
 from e2etrust_core.evidence.quote import verify_quote
 from e2etrust_core.evidence.tpm_structures import name_of
 from e2etrust_core.launch import attest_binding
 from e2etrust_core.messages import Challenge
 from e2etrust_core.tpm.device import Tpm, open_tpm
-from e2etrust_core.tpm.errors import UnwrapRefused
+from e2etrust_core.tpm.errors import PcrsUnstable, UnwrapRefused
 from e2etrust_core.tpm.keys import EkKind
 from e2etrust_core.tpm.pcr import extend_pcr, read_pcrs
 from tests.functional.swtpm_fixture import EmulatedTpm
@@ -170,6 +172,57 @@ def test_wanted_event_log_that_is_missing_is_an_error(swtpm: str, tmp_path: Path
         with pytest.raises(StateError) as caught:
             host.evidence(challenge(event_log=True), attest_binding)
     assert caught.value.code == "EVENT_LOG_UNREADABLE"
+
+
+def test_event_that_is_measured_during_a_quote_is_waited_for(
+    swtpm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"one")
+    with open_tpm(swtpm) as tpm:
+        identity = load_or_create(tpm, "host1", SUITE, tmp_path)
+        book = LaunchBook(tmp_path / "launches.json", 60)
+        host = Attester(tpm, identity, MeasurementLogs(event_log=log), list, book)
+        quote, events = host.quote, [b"one, two", b"one, two, three"]
+
+        def measured(*arguments: Any) -> Quote:
+            taken = quote(*arguments)
+            if events:
+                log.write_bytes(events.pop(0))
+            return taken
+
+        monkeypatch.setattr(host, "quote", measured)
+        assert (
+            host.evidence(challenge(event_log=True), attest_binding).event_log == log.read_bytes()
+        )
+        assert log.read_bytes() == b"one, two, three"
+        events.extend(bytes([n]) for n in range(9))
+        with pytest.raises(StateError, match="EVENT_LOG_UNREADABLE"):
+            host.evidence(challenge(event_log=True), attest_binding)
+
+
+def test_quote_that_races_with_extends_is_taken_again_or_not_given(
+    swtpm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never values that the quote does not cover, which would condemn the host."""
+    extends = [2]
+
+    def read(tpm: Tpm, selection: PcrSelection) -> PcrValues:
+        if extends[0]:
+            extends[0] -= 1
+            extend_pcr(tpm, 7, {"sha256": b"\1" * 32, "sha1": b"\1" * 20})
+        return read_pcrs(tpm, selection)
+
+    monkeypatch.setattr("e2etrust_core.tpm.quote.read_pcrs", read)
+    with open_tpm(swtpm) as tpm:
+        host = attester(tpm, tmp_path)
+        quote = host.quote(b"q" * 32, SELECTION)
+        facts = verify_quote(quote, host.identity.ak.public, b"q" * 32, SELECTION)
+        assert facts.pcrs == read_pcrs(tpm, SELECTION)
+        assert extends == [0]
+        extends[0] = 100
+        with pytest.raises(PcrsUnstable):
+            host.quote(b"q" * 32, SELECTION)
 
 
 def test_wrapped_key_opens_until_a_pcr_changes(swtpm: str, tmp_path: Path) -> None:
