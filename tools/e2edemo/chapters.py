@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from e2edemo.chapter import Chapter
 from e2edemo.story import (
+    every_server,
     forced_host,
     hosts_enrol,
     missing_hook,
@@ -32,4 +33,5 @@ CHAPTERS = (
     Chapter(10, "Power is cut on a good host; it serves again", "PASS", power_cut.tell),
     Chapter(11, "The hook is taken away under libvirtd", "REFUSED", missing_hook.tell),
     Chapter(12, "Plain flavors are unaffected", "PASS", plain_flavors.tell),
+    Chapter(13, "Hosts that demand trust for every server", "REFUSED", every_server.tell),
 )
