@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pymysql
 import pytest
+from pymysql.constants import CLIENT
 
 from tests.functional.rabbitmq_fixture import free_port
 
@@ -86,13 +87,32 @@ class Mariadb:
             cursor.execute("GRANT ALL ON *.* TO tests@'127.0.0.1'")
         return f"mysql+pymysql://tests:tests@127.0.0.1:{self.port}/{name}"
 
+    def dump(self, url: str) -> str:
+        """Return SQL that fills an empty database with what is in that of *url*."""
+        command = ["mariadb-dump", f"--socket={self._socket}", "--user=root", "--compact"]
+        name = url.rpartition("/")[2]
+        return subprocess.run([*command, name], capture_output=True, text=True, check=True).stdout
+
+    def fill(self, url: str, sql: str) -> None:
+        """Run *sql*, which :meth:`dump` made, in the database of *url*."""
+        with self._connect(url.rpartition("/")[2]) as connection, connection.cursor() as cursor:
+            cursor.execute(f"SET foreign_key_checks = 0; {sql}")
+            while cursor.nextset():
+                pass
+
     def keep_every_commit(self) -> None:
         """Until the next start: lose no commit when killed, as servers do by default."""
         with self._connect() as connection, connection.cursor() as cursor:
             cursor.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
 
-    def _connect(self) -> pymysql.connections.Connection:
-        return pymysql.connect(unix_socket=self._socket, user="root", autocommit=True)
+    def _connect(self, name: str | None = None) -> pymysql.connections.Connection:
+        return pymysql.connect(
+            unix_socket=self._socket,
+            user="root",
+            database=name,
+            autocommit=True,
+            client_flag=CLIENT.MULTI_STATEMENTS,
+        )
 
     def _answers(self) -> bool:
         if not os.path.exists(self._socket):

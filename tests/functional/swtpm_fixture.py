@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 import time
@@ -109,18 +110,46 @@ class EmulatedTpm:
         self.power_on()
 
 
+@dataclass
+class TpmStock:
+    """TPMs as they leave the factory: what takes longest is done once and copied.
+
+    The first TPM of one test is the first of another again, keys and all, with a life of its own
+    from then on.
+    """
+
+    directory: Path
+    made: list[Path] = field(default_factory=list)
+
+    @property
+    def ca(self) -> Path:
+        return self.directory / "ca"
+
+    def deliver(self, number: int, to: Path) -> None:
+        """Put the state of the TPM with that *number* into the directory *to*."""
+        while len(self.made) <= number:
+            place = self.directory / f"{len(self.made)}"
+            EmulatedTpm(place, self.ca, self.directory / "unused").manufacture()
+            self.made.append(place)
+        shutil.copytree(self.made[number], to)
+
+
+@pytest.fixture(scope="session")
+def tpm_stock(tmp_path_factory: pytest.TempPathFactory) -> TpmStock:
+    return TpmStock(tmp_path_factory.mktemp("tpm-stock"))
+
+
 @pytest.fixture
-def swtpm_factory(tmp_path: Path) -> Iterator[Callable[[], EmulatedTpm]]:
+def swtpm_factory(tmp_path: Path, tpm_stock: TpmStock) -> Iterator[Callable[[], EmulatedTpm]]:
     """Return a function that makes one more TPM; all share one certificate authority."""
     made: list[EmulatedTpm] = []
     with tempfile.TemporaryDirectory(prefix="tpm") as sockets:
 
         def make() -> EmulatedTpm:
             number = len(made)
-            tpm = EmulatedTpm(
-                tmp_path / f"tpm{number}", tmp_path / "tpm-ca", Path(sockets) / f"{number}"
-            )
-            tpm.manufacture()
+            place = tmp_path / f"tpm{number}"
+            tpm_stock.deliver(number, place)
+            tpm = EmulatedTpm(place, tpm_stock.ca, Path(sockets) / f"{number}")
             tpm.power_on()
             made.append(tpm)
             return tpm

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from oslo_config import cfg
+from oslo_db import options
 
 from e2etrust_core.tpm.device import Tpm
 from e2etrust_core.tpm.pcr import read_pcrs
@@ -20,9 +22,13 @@ from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.rpc.endpoint import VerifierEndpoint
 from e2etrust_verifier.trust import records
 from e2etrust_verifier.trust.surroundings import Surroundings, utc_now
-from tests.functional.mariadb_fixture import mariadb  # noqa: F401
+from tests.functional.mariadb_fixture import Mariadb, mariadb  # noqa: F401
 from tests.functional.rabbitmq_fixture import rabbitmq  # noqa: F401
-from tests.functional.swtpm_fixture import EmulatedTpm, swtpm_factory  # noqa: F401
+from tests.functional.swtpm_fixture import (  # noqa: F401
+    EmulatedTpm,
+    swtpm_factory,
+    tpm_stock,
+)
 from tests.functional.verifier.host import Host
 
 CONF = """[DEFAULT]
@@ -105,17 +111,40 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return request.getfixturevalue("mariadb").new_database()
 
 
+@pytest.fixture(scope="session")
+def migrated_mariadb(mariadb: Mariadb) -> str:  # noqa: F811
+    """SQL of a database with the schema of now: to run every migration takes longer."""
+    conf = cfg.ConfigOpts()
+    url = mariadb.new_database()
+    options.set_defaults(conf, connection=url)
+    conf([])
+    database = Database(conf)
+    migration.sync(database)
+    database.dispose()
+    return mariadb.dump(url)
+
+
+@pytest.fixture
+def migrated_url(request: pytest.FixtureRequest, database_url: str) -> str:
+    """A database with the schema of now, and nothing in it."""
+    if database_url.startswith("mysql"):
+        sql = request.getfixturevalue("migrated_mariadb")
+        request.getfixturevalue("mariadb").fill(database_url, sql)
+    return database_url
+
+
 @pytest.fixture
 def laboratory(
     tmp_path: Path,
-    database_url: str,
+    migrated_url: str,
     swtpm_factory: Callable[[], EmulatedTpm],  # noqa: F811
 ) -> Iterator[Laboratory]:
     first = swtpm_factory()
-    path = write_conf(tmp_path, first, database_url, "kombu+memory:////")
+    path = write_conf(tmp_path, first, migrated_url, "kombu+memory:////")
     conf = configuration.load([str(path)])
     database = Database(conf)
-    migration.sync(database)
+    if migrated_url.startswith("sqlite"):
+        migration.sync(database)
     shift, told = [timedelta()], []  # type: ignore[var-annotated]
 
     def now() -> datetime:
