@@ -21,6 +21,9 @@ from e2etrust_verifier.trust.errors import VerifierBusy
 
 LOG = logging.getLogger(__name__)
 
+#: Whoever says that it waits longer than a day is not believed.
+_LONGEST_PATIENCE = 86400.0
+
 
 class AdmittingServer(RPCServer):
     """Lets calls wait in a line of ours, not in the thread pool's, which knows no urgency."""
@@ -29,9 +32,7 @@ class AdmittingServer(RPCServer):
 
     def _on_incoming(self, incoming: Any) -> None:
         call = incoming[0]
-        told = call.ctxt.get(GIVE_UP_AFTER)
-        patience = float(told) if isinstance(told, int | float) and told > 0 else None
-        self.line.add(incoming, urgency_of(call.message), patience)
+        self.line.add(incoming, urgency_of(call.message), _patience(call.ctxt))
         self._work_executor.submit(self._serve_next)
 
     def _serve_next(self) -> None:
@@ -48,6 +49,15 @@ class AdmittingServer(RPCServer):
             call.reply(reply_error(VerifierBusy(retry_after)))
         except Exception:
             LOG.exception("a busy verifier's refusal cannot be sent")
+
+
+def _patience(context: dict[str, Any]) -> float | None:
+    """Return the seconds that a caller waits; it comes from the bus and may be anything."""
+    told = context.get(GIVE_UP_AFTER)
+    # A number has at most so much meaning; a float cannot hold the integers that JSON can.
+    if isinstance(told, int | float) and 0 < told <= _LONGEST_PATIENCE:
+        return float(told)
+    return None
 
 
 def make_server(conf: cfg.ConfigOpts, endpoint: VerifierEndpoint) -> Any:

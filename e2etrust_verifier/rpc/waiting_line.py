@@ -34,6 +34,9 @@ _ANSWER = frozenset({"attest", "enrol_finish"})
 def urgency_of(message: dict[str, Any]) -> Urgency:
     """Say how urgent an RPC message is; it comes from the bus and may be anything."""
     method, arguments = message.get("method"), message.get("args")
+    if not isinstance(method, str):
+        # oslo.messaging refuses it, by its turn.
+        return Urgency.ROUTINE
     if method in _LAUNCH:
         return Urgency.LAUNCH
     if method in _ANSWER:

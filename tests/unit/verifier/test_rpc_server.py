@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import oslo_messaging
+import pytest
 from oslo_config import cfg
 from oslo_messaging import conffixture
 
-from e2etrust_core.messages import EXCHANGE, VERIFIER_TOPIC
+from e2etrust_core.messages import EXCHANGE, GIVE_UP_AFTER, VERIFIER_TOPIC
 from e2etrust_verifier.conf import verifier
 from e2etrust_verifier.rpc.server import make_server
 
@@ -21,23 +23,52 @@ class Endpoint:
         return {"asked": request}
 
 
-def test_verifier_is_found_whatever_control_exchange_its_configuration_names():
-    conf = cfg.ConfigOpts()
-    conf.register_opts(verifier.OPTIONS, verifier.GROUP)
-    conf([], project="verifier", default_config_files=[])
-    options = conffixture.ConfFixture(conf, transport_url="fake://")
+@pytest.fixture
+def conf() -> Iterator[cfg.ConfigOpts]:
+    made = cfg.ConfigOpts()
+    made.register_opts(verifier.OPTIONS, verifier.GROUP)
+    made([], project="verifier", default_config_files=[])
+    options = conffixture.ConfFixture(made, transport_url="fake://")
     options.setUp()
-    conf.set_override("control_exchange", "another")
-    server = make_server(conf, Endpoint())
+    made.set_override("control_exchange", "another")
+    server = make_server(made, Endpoint())
     server.start()
     try:
-        client = oslo_messaging.get_rpc_client(
-            oslo_messaging.get_rpc_transport(conf),
-            oslo_messaging.Target(exchange=EXCHANGE, topic=VERIFIER_TOPIC),
-            timeout=5,
-        )
-        assert client.call({}, "lease_delta", request={"since": 1}) == {"asked": {"since": 1}}
+        yield made
     finally:
         server.stop()
         server.wait()
         options.cleanUp()
+
+
+def ask(conf: cfg.ConfigOpts) -> dict[str, Any]:
+    target = oslo_messaging.Target(exchange=EXCHANGE, topic=VERIFIER_TOPIC)
+    transport = oslo_messaging.get_rpc_transport(conf)
+    client = oslo_messaging.get_rpc_client(transport, target, timeout=5)
+    return client.call({}, "lease_delta", request={"since": 1})
+
+
+def test_verifier_is_found_whatever_control_exchange_its_configuration_names(conf):
+    assert ask(conf) == {"asked": {"since": 1}}
+
+
+NO_CALLS = [
+    ({}, {"method": ["attest"], "args": {}}),
+    ({}, {"method": {"attest": 1}, "args": {"request": 5}}),
+    ({}, {"method": "challenge", "args": ["request"]}),
+    ({}, {"method": "challenge", "args": {"request": {"purpose": ["launch"]}}}),
+    ({}, {}),
+    ({GIVE_UP_AFTER: 10**400}, {"method": "attest", "args": {}}),
+    ({GIVE_UP_AFTER: float("nan")}, {"method": "attest", "args": {}}),
+    ({GIVE_UP_AFTER: True}, {"method": "attest", "args": {}}),
+    ({GIVE_UP_AFTER: ["soon"]}, {"method": "attest", "args": {}}),
+]
+
+
+def test_messages_that_are_no_calls_hold_up_nobody(conf):
+    """oslo.messaging's listener stands still for a second after each error in its callback."""
+    target = oslo_messaging.Target(exchange=EXCHANGE, topic=VERIFIER_TOPIC)
+    transport = oslo_messaging.get_rpc_transport(conf)
+    for context, message in NO_CALLS * 3:
+        transport._send(target, context, message)
+    assert ask(conf) == {"asked": {"since": 1}}
