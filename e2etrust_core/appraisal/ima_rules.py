@@ -38,8 +38,8 @@ class KnownEntries(dict[bytes, bytes]):
     """Template digest -> digest in the rules' bank, of entries that an allowlist or a signature
     accepted: what the policy decided on content alone, so good for every host of that policy.
 
-    The first is only a name for the second: a list that gives a bad entry a good one's name does
-    not come to the quoted PCR.
+    The first is only a name for the second, and of whichever host told it: a list that does not
+    come to the quoted PCR by what is known is read by its own words alone.
     """
 
     def remember(self, accepted: Mapping[bytes, bytes]) -> None:

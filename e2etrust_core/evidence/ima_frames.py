@@ -3,8 +3,9 @@
 
 PCR 10 is a chain of the entries' digests.  A sequence of digests that comes to the quoted value is
 the sequence that was extended, whatever the list says: so of an entry that is known by its template
-digest only what is known of it is taken, and a list that lies comes to another value.  Only entries
-that are new are looked at: a list is cut at C speed at the name of its template, and every piece
+digest only what is known of it is taken.  A list that lies, or one of whose entries something wrong
+is known, comes to another value, and then counts by its own words.  Only entries that are new are
+looked at: a list is cut at C speed at the name of its template, and every piece
 must be as long as it states; else the list is read entry by entry.
 """
 
@@ -142,12 +143,16 @@ def covered_by_quote(
     hashing = HASHES[bank]
     begin = bytes(hashing.size) if start is None else start
     extend = _constructor(hashing.hashlib_name)
-    ways: list[tuple[Callable[[bytes], _Digest], list[bytes | None]]] = [(extend, frames.known)]
+    nothing: list[bytes | None] = [None] * len(frames)
+    ways = [(extend, frames.known, False)]
+    if any(frames.known):
+        # What is known was told by other hosts, under names that nobody checked: where it does not
+        # lead to the quote this list's own words may.
+        ways.append((extend, nothing, False))
     if hashing.size > HASHES["sha1"].size:
         # Kernels without the bank's hash, and all before Linux 5.8, extend the padded SHA-1.
-        nothing: list[bytes | None] = [None] * len(frames)
-        ways.append((partial(_padded_sha1, size=hashing.size), nothing))
-    for padded, (made_by, known) in enumerate(ways):
+        ways.append((partial(_padded_sha1, size=hashing.size), nothing, True))
+    for made_by, known, padded in ways:
         unknown = [number for number, value in enumerate(known) if value is None]
         made = _made(frames, unknown, made_by, hashing.size)
         digests = made
@@ -158,7 +163,7 @@ def covered_by_quote(
         count = _steps(begin, digests, quoted, extend)
         if count is not None:
             below = unknown if count == len(frames) else [n for n in unknown if n < count]
-            return Covered(count, below, made[: len(below)], bool(padded))
+            return Covered(count, below, made[: len(below)], padded)
     raise ImaListMismatch(_mismatch(frames))
 
 

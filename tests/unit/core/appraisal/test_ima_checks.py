@@ -191,6 +191,25 @@ def test_good_and_bad_entry_of_one_name_are_not_remembered(host):
     assert good.template_digest not in host.policy.ima.known
 
 
+def named(entry: bytes, by: bytes) -> bytes:
+    """Return *entry* under the template digest that *by* has."""
+    return entry[:4] + by[4:24] + entry[24:]
+
+
+@pytest.mark.parametrize("way", ["exchanged", "another host's"])
+def test_host_that_misnames_its_entries_makes_no_other_host_fail(host, way):
+    """What is remembered is shared by all hosts of a policy: one that lies must not poison it."""
+    true = list(host.entries)
+    bash, ls = true[1:3]
+    if way == "exchanged":
+        host.entries[1:3] = [named(bash, ls), named(ls, bash)]
+    else:
+        host.entries[1:3] = [named(bash, ls)]
+    host.appraise()
+    host.seen, host.entries = None, true
+    assert host.appraise().verdict.trusted
+
+
 def test_violation_is_refused_or_reported_as_the_policy_says(host):
     host.entries.append(violation("/usr/bin/bash"))
     refused(host, "IMA_VIOLATION")

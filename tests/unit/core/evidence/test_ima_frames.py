@@ -115,20 +115,27 @@ def test_known_entry_spares_the_hash_and_never_the_replay():
     frames = split_ima_list(data, known)
     found = covered_by_quote(frames, "sha256", pcr10(*digests))
     assert (found.unknown, found.digests) == ([1], digests[1:])
-    wrong = {heads[0]: hashlib.sha256(b"other").digest()}
     with pytest.raises(ImaListMismatch):
-        covered_by_quote(split_ima_list(data, wrong), "sha256", pcr10(*digests))
+        covered_by_quote(frames, "sha256", pcr10(*reversed(digests)))
 
 
-def test_bad_entry_under_a_good_ones_name_does_not_come_to_the_quote():
+def test_what_is_wrongly_known_gives_way_to_the_lists_own_words():
+    data = ng(PATHS[0]) + ng(PATHS[1])
+    digests = [extended(one.hashed) for one in as_entries(data)]
+    wrong = {split_ima_list(data).heads[0]: hashlib.sha256(b"other").digest()}
+    found = covered_by_quote(split_ima_list(data, wrong), "sha256", pcr10(*digests))
+    assert (found.unknown, found.digests) == ([0, 1], digests)
+
+
+def test_bad_entry_under_a_good_ones_name_is_looked_at_for_itself():
     first, good = as_entries(ng(PATHS[0]) + ng(PATHS[1]))
     bad = as_entries(ng("/evil"))[0]
     known = {good.template_digest: extended(good.hashed)}
     data = ng(PATHS[0]) + line("ima-ng", bad.hashed, digest=good.template_digest)
     quoted = pcr10(extended(first.hashed), extended(bad.hashed))
     assert covered_by_quote(split_ima_list(data), "sha256", quoted).unknown == [0, 1]
-    with pytest.raises(ImaListMismatch):
-        covered_by_quote(split_ima_list(data, known), "sha256", quoted)
+    found = covered_by_quote(split_ima_list(data, known), "sha256", quoted)
+    assert (found.unknown, found.digests[1]) == ([0, 1], extended(bad.hashed))
 
 
 def test_new_entry_that_lies_about_its_length_is_refused():
