@@ -95,7 +95,9 @@ def add(session: Session, host: Host, *, held: bool, now: datetime) -> None:
     state = lock_state(session, host.name, now)
     state.held = held
     state.failed = "[]"
+    # What was known of another TPM under that name is nothing to measure this one by.
     state.clock = state.reset_count = state.restart_count = None
+    state.ima = state.attested_at = None
     state.said = state.said_at = None
     touch(session, state)
 
@@ -120,6 +122,27 @@ def lock_state(session: Session, name: str, now: datetime) -> HostState:
         found = HostState(host=name, generation=0, held=False, since=now, failed="[]")
         session.add(found)
     return found
+
+
+def lock_state_of(session: Session, record: Host, now: datetime) -> HostState | None:
+    """Return what :func:`lock_state` does, while *record* is still who the host is.
+
+    None: the host was removed since the record was read, or enrolled anew.
+    """
+    of_record = (
+        Host.name == record.name,
+        Host.ak_name == record.ak_name,
+        Host.enrolled_at == record.enrolled_at,
+    )
+    # A locking read sees what is committed now, whatever this transaction saw before.
+    query = sa.select(HostState).join(Host, Host.name == HostState.host).where(*of_record)
+    found = session.scalars(
+        query.with_for_update().execution_options(populate_existing=True)
+    ).first()
+    if found is not None:
+        return found
+    known = session.scalars(sa.select(Host.name).where(*of_record).with_for_update()).first()
+    return None if known is None else lock_state(session, record.name, now)
 
 
 def touch(session: Session, state: HostState) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from sqlalchemy.orm import Session
@@ -138,6 +138,17 @@ def _nonce_unknown(around: Surroundings, host: str) -> NonceUnknown:
     return exc
 
 
+def locked_state(session: Session, case: Case, now: datetime) -> HostState:
+    """Return the host's state, held until the transaction ends.
+
+    :raises EvidenceStale: it is not the host any more whose keys were looked at (CVE-2022-1053).
+    """
+    state = hosts.lock_state_of(session, case.host, now)
+    if state is None:
+        raise EvidenceStale("the host was removed, or enrolled anew, while this was looked at")
+    return state
+
+
 def settle(
     session: Session,
     around: Surroundings,
@@ -149,12 +160,16 @@ def settle(
 
     :return: the host's state, locked until the transaction ends; all checks, with one more where
         the host is held; and whether the verdict was news.
-    :raises EvidenceStale: the host failed after this challenge was drawn, or booted again.
+    :raises EvidenceStale: after this challenge was drawn the host failed, booted again, was decided
+        about by an operator, or was removed or enrolled anew.
     """
     now = around.now()
-    state = hosts.lock_state(session, case.host.name, now)
-    if found.verdict.trusted and standing.failed_since(state, case.challenge.issued_at):
-        raise EvidenceStale("the host failed a check after this challenge was drawn")
+    state = locked_state(session, case, now)
+    if found.verdict.trusted and standing.refused_since(state, case.challenge.issued_at):
+        raise EvidenceStale(
+            "the host failed a check, or an operator decided about it, after this challenge was"
+            " drawn"
+        )
     if found.verdict.trusted and standing.booted_since(state, found.clock):
         raise EvidenceStale("the host was seen to boot again after this was quoted")
     standing.see_clock(state, found.clock, now)

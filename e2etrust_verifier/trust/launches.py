@@ -26,7 +26,7 @@ from e2etrust_core.messages import (
     WrappedKey,
 )
 from e2etrust_core.trust_names import HIGHEST_LEVEL, NOTHING
-from e2etrust_verifier.db import events, hosts, launches, refusals
+from e2etrust_verifier.db import events, launches, refusals
 from e2etrust_verifier.db.models import HostState, Launch, Refusal
 from e2etrust_verifier.trust import appraisal, names, reports, standing
 from e2etrust_verifier.trust.appraisal import Case
@@ -113,7 +113,7 @@ def _grant(
 ) -> LaunchGrant:
     """Write the launch down, if the host is still leased now that its key was fetched."""
     now = around.now()
-    state = hosts.lock_state(session, ask.host, now)
+    state = appraisal.locked_state(session, case, now)
     if state.held:
         raise HostHeld(f"host {ask.host} is held")
     if not standing.has_lease(state, now):

@@ -142,10 +142,16 @@ def level(state: HostState, now: datetime) -> int:
     return max(state.level or 0, LOWEST_LEVEL) if has_lease(state, now) else NOTHING
 
 
-def failed_since(state: HostState, moment: datetime) -> bool:
-    """Whether the host failed an appraisal after *moment*: older evidence says less."""
-    failed = failed_checks(state)
-    return bool(failed) and failed != [EXPIRED] and state.since >= moment
+def refused_since(state: HostState, moment: datetime) -> bool:
+    """Whether the host failed an appraisal after *moment*, or an operator decided about it and it
+    was not trusted again since: evidence from before says less.
+
+    A lease that ran out says nothing about the host, nor does an enrolment.
+    """
+    if state.lease_id is not None or failed_checks(state) == [EXPIRED]:
+        return False
+    told_something = bool(failed_checks(state)) or state.attested_at is not None
+    return told_something and state.since >= moment
 
 
 def booted_since(state: HostState, seen: ClockSeen | None) -> bool:
