@@ -69,10 +69,10 @@ class Figure:
     rate: float
     cpu: dict[str, float]
     paced_rate: float
-    p50_ms: float
-    p99_ms: float
-    challenge_p99_ms: float
-    attest_p99_ms: float
+    p50_ms: float | None
+    p99_ms: float | None
+    challenge_p99_ms: float | None
+    attest_p99_ms: float | None
     refused: dict[str, int]
     lost: int
 
@@ -230,6 +230,9 @@ def measure(made: Ground, count: int) -> Figure:
             for name, found in watched.items()
         }
         cpu["load"] = round(full["cpu"] / lasted, 2)
+        if not full["seconds"]:
+            told = f"refused {full['refused']}, lost {full['lost']}"
+            raise SystemExit(f"no attestation came to its end: {told}")
         rate = len(full["seconds"]) / SECONDS
         paced = load(made, 0, 0.7 * rate)
     return Figure(
@@ -246,9 +249,9 @@ def measure(made: Ground, count: int) -> Figure:
     )
 
 
-def percentile(seconds: list[float], share: float) -> float:
-    if not seconds:
-        raise RuntimeError("no attestation came to its end")
+def percentile(seconds: list[float], share: float) -> float | None:
+    if not seconds:  # none came to its end while the agents came by themselves: see lost, refused
+        return None
     return round(sorted(seconds)[int(share * (len(seconds) - 1))] * 1000, 1)
 
 

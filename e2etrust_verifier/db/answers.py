@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 
 from e2etrust_verifier.db.models import Answer
 
+_USE = sa.insert(Answer)
+
 
 class NonceUsed(Exception):
     """That nonce was answered before."""
@@ -26,8 +28,7 @@ def use(session: Session, nonce: bytes, expires_at: datetime) -> None:
     """
     digest = hashlib.sha256(nonce).hexdigest()
     try:
-        row = {"nonce_sha256": digest, "expires_at": expires_at}
-        session.connection().execute(sa.insert(Answer).values(**row))
+        session.connection().execute(_USE, {"nonce_sha256": digest, "expires_at": expires_at})
     except db_exc.DBDuplicateEntry:
         raise NonceUsed from None
 

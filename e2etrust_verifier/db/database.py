@@ -9,16 +9,19 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 import tenacity
 from oslo_config import cfg
-from oslo_db import exception as db_exc
 from oslo_db.sqlalchemy import enginefacade
 from sqlalchemy.orm import Session
 
+from e2etrust_verifier.db.group_commit import RETRIED, GroupCommit
+from e2etrust_verifier.db.group_read import GroupRead, Load
 from e2etrust_verifier.db.models import Generation
 
 T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
 
 _RETRYING = tenacity.Retrying(
-    retry=tenacity.retry_if_exception_type((db_exc.DBDeadlock, db_exc.DBConnectionError)),
+    retry=tenacity.retry_if_exception_type(RETRIED),
     stop=tenacity.stop_after_attempt(5),
     wait=tenacity.wait_random_exponential(multiplier=0.05, max=1.0),
     reraise=True,
@@ -37,6 +40,8 @@ class Database:
         self._manager = enginefacade.transaction_context()
         self._manager.configure(**{**dict(conf.database.items()), "sqlite_fk": True})
         self._manager.append_on_engine_create(_prepare)
+        self._commits = GroupCommit(self.write)
+        self._reads: dict[Any, GroupRead[Any, Any]] = {}
 
     def read(self, work: Callable[[Session], T]) -> T:
         """Return what *work* finds in one snapshot."""
@@ -49,6 +54,20 @@ class Database:
         but database work.
         """
         return self._run(self._manager.writer, work, writing=True)
+
+    def write_of(self, host: str, work: Callable[[Session], T]) -> T:
+        """Do what :meth:`write` does, in one transaction with what is written of other hosts.
+
+        *work* writes of *host*, and of no other; its failure is its own.
+        """
+        return self._commits.run(host, work)
+
+    def find(self, load: Load[K, V], key: K) -> V:
+        """Return what *load* finds for *key*, in one snapshot with what other threads look up."""
+        # Two threads may both make one: the first that is kept is used by both.
+        made = self._reads.get(load) or self._reads.setdefault(load, GroupRead(self.read, load))
+        found: V = made.find(key)
+        return found
 
     @property
     def engine(self) -> sa.Engine:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -10,16 +12,53 @@ from sqlalchemy.orm import Session
 
 from e2etrust_verifier.db.models import Generation, Host, HostState
 
+# What each attestation asks for: made once.
+_FIND = sa.select(Host).where(Host.name.in_(sa.bindparam("names", expanding=True)))
+_STATES_OF_ENROLLED = (
+    sa.select(Host.name, HostState)
+    .join(HostState, HostState.host == Host.name, isouter=True)
+    .where(Host.name.in_(sa.bindparam("names", expanding=True)))
+)
+_LOCK = (
+    sa.select(HostState)
+    .where(HostState.host == sa.bindparam("name"))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+# A locking read sees what is committed now, whatever its transaction saw before.
+_LOCK_WITH_RECORDS = (
+    sa.select(HostState, Host.ak_name, Host.enrolled_at)
+    .join(Host, Host.name == HostState.host)
+    .where(HostState.host.in_(sa.bindparam("names", expanding=True)))
+    # In one order, whoever locks several.
+    .order_by(HostState.host)
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+_LOCK_RECORD = (
+    sa.select(Host.ak_name, Host.enrolled_at)
+    .where(Host.name == sa.bindparam("name"))
+    .with_for_update()
+)
+_COUNT_UP = sa.update(Generation).values(value=Generation.value + 1)
+_COUNTER = sa.select(Generation.value)
+#: Places in a session's ``info``: what it locked of hosts, by name; and its change number.
+_LOCKED, _NUMBER = "e2etrust locked", "e2etrust generation"
+
 
 def find(session: Session, name: str) -> Host | None:
-    return session.get(Host, name)
+    return find_several(session, [name]).get(name)
 
 
-def find_with_state(session: Session, name: str) -> tuple[Host | None, HostState | None]:
-    """Return a host's record and its state, both as of one moment."""
-    query = sa.select(Host, HostState).join(HostState, HostState.host == Host.name, isouter=True)
-    found = session.execute(query.where(Host.name == name)).first()
-    return (None, None) if found is None else (found[0], found[1])
+def find_several(session: Session, names: Iterable[str]) -> dict[str, Host]:
+    """Return those that are enrolled, by name."""
+    return {host.name: host for host in session.scalars(_FIND, {"names": list(set(names))})}
+
+
+def states_of_enrolled(session: Session, names: Iterable[str]) -> dict[str, HostState | None]:
+    """Return the states of those that are enrolled, by name; record and state of one moment."""
+    found = session.execute(_STATES_OF_ENROLLED, {"names": list(set(names))})
+    return {row[0]: row[1] for row in found}
 
 
 def everyone(session: Session) -> list[Host]:
@@ -117,7 +156,7 @@ def states(session: Session) -> dict[str, HostState]:
 
 def lock_state(session: Session, name: str, now: datetime) -> HostState:
     """Return the host's state, held against other workers until the transaction ends."""
-    found = session.get(HostState, name, with_for_update=True, populate_existing=True)
+    found = session.scalars(_LOCK, {"name": name}).first()
     if found is None:
         found = HostState(host=name, generation=0, held=False, since=now, failed="[]")
         session.add(found)
@@ -129,33 +168,48 @@ def lock_state_of(session: Session, record: Host, now: datetime) -> HostState | 
 
     None: the host was removed since the record was read, or enrolled anew.
     """
-    of_record = (
-        Host.name == record.name,
-        Host.ak_name == record.ak_name,
-        Host.enrolled_at == record.enrolled_at,
-    )
-    # A locking read sees what is committed now, whatever this transaction saw before.
-    query = sa.select(HostState).join(Host, Host.name == HostState.host).where(*of_record)
-    found = session.scalars(
-        query.with_for_update().execution_options(populate_existing=True)
-    ).first()
+    if record.name not in session.info.get(_LOCKED, {}):
+        lock_with_records(session, [record.name])
+    found = session.info[_LOCKED].get(record.name)
     if found is not None:
-        return found
-    known = session.scalars(sa.select(Host.name).where(*of_record).with_for_update()).first()
-    return None if known is None else lock_state(session, record.name, now)
+        return found.state if found.is_of(record) else None
+    known = session.execute(_LOCK_RECORD, {"name": record.name}).first()
+    if known is None or not _Locked(None, *known).is_of(record):
+        return None
+    return lock_state(session, record.name, now)
+
+
+def lock_with_records(session: Session, names: list[str]) -> None:
+    """Lock several hosts at once, those that have a state, for :func:`lock_state_of`."""
+    rows = session.execute(_LOCK_WITH_RECORDS, {"names": names})
+    session.info.setdefault(_LOCKED, {}).update((row[0].host, _Locked(*row)) for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Locked:
+    """A host's state, and by what its record is known again."""
+
+    state: HostState | None
+    ak_name: bytes
+    enrolled_at: datetime
+
+    def is_of(self, record: Host) -> bool:
+        return (self.ak_name, self.enrolled_at) == (record.ak_name, record.enrolled_at)
 
 
 def touch(session: Session, state: HostState) -> None:
     """Note that *state* changed, under the next number of the one counter.
 
     The counter's row stays locked until the transaction ends, so changes become visible in the
-    order of their numbers, and nobody who asks for what came after one can miss any.
+    order of their numbers, and nobody who asks for what came after one can miss any.  What one
+    transaction changes has one number.
     """
-    # Past the unit of work, so that all that is pending is flushed once.
-    connection = session.connection()
-    connection.execute(sa.update(Generation).values(value=Generation.value + 1))
-    state.generation = connection.execute(sa.select(Generation.value)).scalar_one()
-    session.flush()
+    if _NUMBER not in session.info:
+        # Past the unit of work, so that all that is pending is flushed once.
+        connection = session.connection()
+        connection.execute(_COUNT_UP)
+        session.info[_NUMBER] = connection.execute(_COUNTER).scalar_one()
+    state.generation = session.info[_NUMBER]
 
 
 def counter(session: Session) -> tuple[int, int]:

@@ -13,6 +13,16 @@ from e2etrust_verifier.db.models import Launch
 #: States of a launch whose server may be running.
 LIVE = ("granted", "started")
 
+# Asked for at each attestation: made once.
+_OF_HOSTS = (
+    sa.select(Launch)
+    .options(defer(Launch.record))
+    .where(
+        Launch.host.in_(sa.bindparam("on_hosts", expanding=True)),
+        sa.or_(Launch.ended_at.is_(None), Launch.ended_at >= sa.bindparam("since")),
+    )
+)
+
 
 def add(session: Session, launch: Launch) -> None:
     session.add(launch)
@@ -24,12 +34,19 @@ def find(session: Session, launch_id: str) -> Launch | None:
 
 def of_host(session: Session, host: str, since: datetime) -> list[Launch]:
     """Return launches on *host* that were live at *since* or later."""
-    query = (
-        sa.select(Launch)
-        .options(defer(Launch.record))
-        .where(Launch.host == host, sa.or_(Launch.ended_at.is_(None), Launch.ended_at >= since))
-    )
-    return list(session.scalars(query))
+    return of_hosts(session, [(host, since)])[0]
+
+
+def of_hosts(session: Session, asked: list[tuple[str, datetime]]) -> list[list[Launch]]:
+    """Do what :func:`of_host` does for several hosts and moments."""
+    names, oldest = {host for host, _ in asked}, min(since for _, since in asked)
+    found: dict[str, list[Launch]] = {}
+    for launch in session.scalars(_OF_HOSTS, {"on_hosts": list(names), "since": oldest}):
+        found.setdefault(launch.host, []).append(launch)
+    return [
+        [row for row in found.get(host, []) if row.ended_at is None or row.ended_at >= since]
+        for host, since in asked
+    ]
 
 
 def of_instance(session: Session, instance: str) -> list[Launch]:

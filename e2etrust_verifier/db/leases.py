@@ -12,21 +12,24 @@ from sqlalchemy.orm import Session
 from e2etrust_core.trust_names import LOWEST_LEVEL
 from e2etrust_verifier.db.models import HostState, Lease
 
+# Each attestation ends one lease and writes another: made once, and past the unit of work.
+_ADD = sa.insert(Lease)
+_END = (
+    sa.update(Lease)
+    .where(Lease.id == sa.bindparam("lease"), Lease.ended_at.is_(None))
+    .values(ended_at=sa.bindparam("at"), ended=sa.bindparam("why"))
+)
+
 
 def add(
     session: Session, lease_id: str, host: str, granted_at: datetime, expires_at: datetime
 ) -> None:
-    # Each attestation writes one: past the unit of work, which would cost as much again.
     row = {"id": lease_id, "host": host, "granted_at": granted_at, "expires_at": expires_at}
-    session.connection().execute(sa.insert(Lease).values(**row))
+    session.connection().execute(_ADD, row)
 
 
 def end(session: Session, lease_id: str, why: str, now: datetime) -> None:
-    session.connection().execute(
-        sa.update(Lease)
-        .where(Lease.id == lease_id, Lease.ended_at.is_(None))
-        .values(ended_at=now, ended=why)
-    )
+    session.connection().execute(_END, {"lease": lease_id, "at": now, "why": why})
 
 
 def run_out(session: Session, now: datetime) -> list[str]:

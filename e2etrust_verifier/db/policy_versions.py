@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -10,9 +11,20 @@ from sqlalchemy.orm import Session
 
 from e2etrust_verifier.db.models import PolicyVersion
 
+# Asked for at each challenge: made once.
+_FIND = sa.select(PolicyVersion).where(
+    PolicyVersion.name.in_(sa.bindparam("policies", expanding=True))
+)
+
 
 def find(session: Session, name: str) -> PolicyVersion | None:
-    return session.get(PolicyVersion, name)
+    return find_several(session, [name]).get(name)
+
+
+def find_several(session: Session, names: Iterable[str]) -> dict[str, PolicyVersion]:
+    """Return those that are known, by name."""
+    found = session.scalars(_FIND, {"policies": list(set(names))})
+    return {version.name: version for version in found}
 
 
 def everyone(session: Session) -> list[PolicyVersion]:

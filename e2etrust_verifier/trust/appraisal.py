@@ -65,9 +65,7 @@ def open_case(around: Surroundings, host: str, nonce: bytes, purpose: str) -> Ca
     check_host_name(host)
     challenge = challenges.read(around, nonce, host, purpose)
     since = around.now() if challenge is None else challenge.issued_at
-    record, granted = around.db.read(
-        lambda s: (hosts.find(s, host), launches.of_host(s, host, since))
-    )
+    record, granted = around.db.find(_records, (host, since))
     if record is None:
         raise HostUnknown(f"host {host} is not enrolled")
     if challenge is None:
@@ -78,6 +76,15 @@ def open_case(around: Surroundings, host: str, nonce: bytes, purpose: str) -> Ca
         # found to be no older policy when the challenge was drawn need not be looked up again.
         raise EvidenceStale("the host's policy changed after this challenge was drawn")
     return Case(record, nonce, challenge, policy, granted)
+
+
+def _records(
+    session: Session, asked: list[tuple[str, datetime]]
+) -> list[tuple[Host | None, list[Launch]]]:
+    """Look up hosts and their launches that ran at a moment or later."""
+    found = hosts.find_several(session, (host for host, _ in asked))
+    granted = launches.of_hosts(session, asked)
+    return [(found.get(host), granted[n]) for n, (host, _) in enumerate(asked)]
 
 
 def appraise(
@@ -122,7 +129,7 @@ def write_once(around: Surroundings, case: Case, work: Callable[[Session], T]) -
         return work(session)
 
     try:
-        return around.db.write(whole)
+        return around.db.write_of(case.host.name, whole)
     except answers.NonceUsed:
         raise _nonce_unknown(around, case.host.name) from None
     except EvidenceStale:

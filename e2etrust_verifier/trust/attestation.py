@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy.orm import Session
 
 from e2etrust_core.appraisal.model import HostPolicy
@@ -11,7 +13,8 @@ from e2etrust_core.launch import attest_binding
 from e2etrust_core.messages import AttestRequest, AttestResult, ChallengeRequest, ImaFrom
 from e2etrust_core.messages import Challenge as ChallengeMessage
 from e2etrust_verifier.db import hosts
-from e2etrust_verifier.db.models import HostState
+from e2etrust_verifier.db import policy_versions as versions
+from e2etrust_verifier.db.models import HostState, PolicyVersion
 from e2etrust_verifier.trust import appraisal, challenges, policy_versions, recording, standing
 from e2etrust_verifier.trust.challenges import Drawn
 from e2etrust_verifier.trust.errors import HostUnknown
@@ -31,10 +34,11 @@ def challenge(around: Surroundings, request: ChallengeRequest) -> ChallengeMessa
     """
     check_host_name(request.host)
     policy = around.policies.policy_for(request.host, around.now())
-    state, known = around.db.read(
-        lambda s: (_state(s, request.host), policy_versions.known(s, policy))
-    )
-    policy_versions.admit(around.db, policy, known, around.now())
+    known = around.db.find(_known, (request.host, policy.name))
+    if not known.enrolled:
+        raise HostUnknown(f"host {request.host} is not enrolled")
+    state = known.state
+    policy_versions.admit(around.db, policy, known.applied, around.now())
     asks_ima = policy.ima is not None
     nonce, drawn = challenges.draw(
         around, request.host, request.purpose, policy.fingerprint, state, ima=asks_ima
@@ -49,11 +53,20 @@ def challenge(around: Surroundings, request: ChallengeRequest) -> ChallengeMessa
     )
 
 
-def _state(session: Session, host: str) -> HostState | None:
-    enrolled, state = hosts.find_with_state(session, host)
-    if enrolled is None:
-        raise HostUnknown(f"host {host} is not enrolled")
-    return state
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a host, and of the policy that it has to satisfy."""
+
+    enrolled: bool
+    state: HostState | None
+    applied: PolicyVersion | None
+
+
+def _known(session: Session, asked: list[tuple[str, str]]) -> list[_Known]:
+    """Look up names of hosts and of their policies."""
+    states = hosts.states_of_enrolled(session, (host for host, _ in asked))
+    applied = versions.find_several(session, (policy for _, policy in asked))
+    return [_Known(h in states, states.get(h), applied.get(p)) for h, p in asked]
 
 
 def _ima_from(drawn: Drawn, policy: HostPolicy) -> ImaFrom:
