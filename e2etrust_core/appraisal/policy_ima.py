@@ -37,18 +37,32 @@ class PolicyFiles(Protocol):
         """:raises PolicyError: it is not there, or not one."""
 
 
+FileStamp = tuple[int, ...]
+
+
+def stamp_of(path: Path) -> FileStamp:
+    """Return what tells a file from what stood there before.
+
+    The time of its contents can be set, and tools that make every build alike set it to one value;
+    the time of its inode cannot.
+
+    :raises OSError: it is not there.
+    """
+    found = path.stat()
+    return (found.st_dev, found.st_ino, found.st_ctime_ns, found.st_mtime_ns, found.st_size)
+
+
 class FilesBeside:
     """The files of one directory; an allowlist is read again only when it changes."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._read: dict[str, tuple[tuple[int, int], Allowlist]] = {}
+        self._read: dict[str, tuple[FileStamp, Allowlist]] = {}
 
     def allowlist(self, name: str) -> Allowlist:
         path = self._directory / name
         try:
-            stat = path.stat()
-            stamp = (stat.st_mtime_ns, stat.st_size)
+            stamp = stamp_of(path)
             if name not in self._read or self._read[name][0] != stamp:
                 with path.open("rb") as lines:
                     self._read[name] = (stamp, read_allowlist(lines))

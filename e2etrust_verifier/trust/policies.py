@@ -11,7 +11,7 @@ from pathlib import Path
 
 from e2etrust_core.appraisal.model import HostPolicy
 from e2etrust_core.appraisal.policy import TimedPolicy, parse_timed_policy
-from e2etrust_core.appraisal.policy_ima import FilesBeside
+from e2etrust_core.appraisal.policy_ima import FilesBeside, FileStamp, stamp_of
 from e2etrust_core.errors import PolicyError
 from e2etrust_verifier.trust.errors import PolicyMissing
 
@@ -25,7 +25,8 @@ class PolicyFile:
     fault: PolicyError | None = None
 
 
-_Stamp = tuple[tuple[str, int, int], ...]
+#: Of each file what tells it from another: its name, and :func:`.policy_ima.stamp_of` it.
+_Stamp = tuple[tuple[str, FileStamp], ...]
 
 
 class PolicyStore:
@@ -59,7 +60,7 @@ class PolicyStore:
         with self._lock:
             # Also what policies name: allowlists and keyrings stand beside them.
             there = sorted(path for path in self._directory.glob("*") if path.is_file())
-            stamp = tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in there)
+            stamp = tuple((path.name, stamp_of(path)) for path in there)
             if stamp != self._stamp:
                 paths = [path for path in there if path.suffix == ".yaml"]
                 self._read = [self._file(path) for path in paths]

@@ -46,6 +46,41 @@ def test_changed_file_is_read_anew(tmp_path):
     assert store.policy_for("host1", NOW).name == "two"
 
 
+def replaced(path, text):
+    """Write as tools do that give every file one time: same size, same time, another file."""
+    new = path.with_name("new")
+    new.write_text(text)
+    os.utime(new, ns=(1, 1))
+    os.rename(new, path)
+
+
+@pytest.mark.parametrize("put", [replaced, lambda path, text: path.write_text(text)])
+def test_policy_of_the_same_size_and_time_is_another_one_all_the_same(tmp_path, put):
+    """A value that is accepted no more is replaced by one of as many digits."""
+    path = tmp_path / "a.yaml"
+    text = POLICY.format(name="one", hosts="*")
+    path.write_text(text)
+    os.utime(path, ns=(1, 1))
+    store = PolicyStore(tmp_path)
+    assert store.policy_for("host1", NOW).pcrs["sha256"][0] == [bytes(32)]
+    put(path, text.replace("00" * 32, "11" * 32))
+    os.utime(path, ns=(1, 1))
+    assert store.policy_for("host1", NOW).pcrs["sha256"][0] == [b"\x11" * 32]
+
+
+def test_allowlist_of_the_same_size_and_time_is_another_one_all_the_same(tmp_path):
+    listed = tmp_path / "files.sha256"
+    listed.write_text(f"{'0' * 64}  /bin/a\n")
+    os.utime(listed, ns=(1, 1))
+    (tmp_path / "a.yaml").write_text(
+        POLICY.format(name="one", hosts="*") + "ima: {allow: [files.sha256]}\n"
+    )
+    store = PolicyStore(tmp_path)
+    before = store.policy_for("host1", NOW).fingerprint
+    replaced(listed, f"{'1' * 64}  /bin/a\n")
+    assert store.policy_for("host1", NOW).fingerprint != before
+
+
 def test_one_malformed_file_lets_nobody_pass_and_is_named(tmp_path):
     write(tmp_path, "a.yaml", "good", "*")
     store = PolicyStore(tmp_path)
