@@ -70,9 +70,14 @@ class Endorsement:
             raise InventoryError("ek_pins is not YAML") from None
         if not isinstance(table, dict):
             raise InventoryError("ek_pins is not a mapping of host names")
-        entry = table.get(host, [])
+        if not all(isinstance(name, str) for name in table):
+            # Nobody would find the pin of that host, and a certificate would do instead.
+            raise InventoryError("ek_pins has a name that YAML takes for another thing: in quotes")
+        if host not in table:
+            return []
+        entry = table[host]
         pins = [entry] if isinstance(entry, str) else entry
-        if not isinstance(pins, list) or not all(isinstance(pin, str) for pin in pins):
+        if not isinstance(pins, list) or not pins or not all(isinstance(p, str) for p in pins):
             raise InventoryError("ek_pins names no SHA-256 in hex for that host")
         return [pin.lower() for pin in pins]
 

@@ -42,10 +42,20 @@ def test_neither_inventory_nor_authorities_accept_nobody():
         Endorsement(None, None).accept("host1", EK, None, NOW)
 
 
-@pytest.mark.parametrize("text", ["[", "- host1", "host1: 7", "host1: [7]"])
+@pytest.mark.parametrize("text", ["[", "- host1", "host1: 7", "host1: [7]", "host1:", "host1: []"])
 def test_malformed_inventory_refuses_instead_of_falling_back(tmp_path, text):
     with pytest.raises(InventoryError):
         pinned(tmp_path, text).accept("host1", EK, None, NOW)
+
+
+@pytest.mark.parametrize("host", ["1001", "1.5", "on", "no", "0x1f", "2026-01-01"])
+def test_name_that_yaml_takes_for_something_else_is_no_way_around_its_pin(tmp_path, host):
+    """``1001: PIN`` is of a number; the host of that name would go without a pin."""
+    other = hashlib.sha256(b"another EK").hexdigest()
+    with pytest.raises(InventoryError, match="quotes"):
+        pinned(tmp_path, f"{host}: {other}").accept(host, EK, None, NOW)
+    with pytest.raises(EkNotPinned):
+        pinned(tmp_path, f"'{host}': {other}").accept(host, EK, None, NOW)
 
 
 def test_missing_files_are_said_to_be_missing(tmp_path):
