@@ -14,9 +14,8 @@ from nova.objects import request_spec
 from nova.scheduler import host_manager
 
 from e2etrust_core.trust_names import (
-    MIN_LEVEL_SPEC,
     NOTHING,
-    TRUST_SPEC,
+    is_ours,
     level_of_spec,
     level_of_trait,
 )
@@ -53,5 +52,5 @@ def demands_of_aggregates(hosts: Iterable[host_manager.HostState]) -> dict[int, 
 def _demand_of_aggregate(aggregate: objects.Aggregate) -> int:
     # Its traits are Nova's own affair (isolated aggregates): they say who may come.
     metadata = aggregate.metadata if "metadata" in aggregate else {}
-    ours = [key for key in (TRUST_SPEC, MIN_LEVEL_SPEC) if key in metadata]
-    return max((level_of_spec(key, metadata[key]) for key in ours), default=NOTHING)
+    asked = (level_of_spec(key, value) for key, value in metadata.items() if is_ours(key))
+    return max(asked, default=NOTHING)

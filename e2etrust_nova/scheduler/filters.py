@@ -23,8 +23,9 @@ LOG = logging.getLogger(__name__)
 
 _UNREADABLE = Refusal(
     "DEMAND_UNREADABLE",
-    f"{TRUST_SPEC} or {MIN_LEVEL_SPEC} of flavor or aggregate has a value that no host can meet",
-    "set the first to 'trusted', the second to a number from 1 to 9, or remove them",
+    f"{TRUST_SPEC} or {MIN_LEVEL_SPEC} of flavor or aggregate has a value that no host can meet,"
+    " or there is another key trust:",
+    "set the first to 'trusted', the second to a number from 1 to 9, or remove them; remove others",
 )
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from nova import objects
+from nova.objects.aggregate import Aggregate
 from nova.scheduler import host_manager
 
 from e2etrust_core.trust_names import NOTHING, UNREADABLE
@@ -64,11 +64,11 @@ def test_other_traits_ask_nothing():
     assert demand_of({}, ["HW_CPU_X86_AVX2", "CUSTOM_E2ETRUST_LEVEL_10"]) == NOTHING
 
 
-def aggregate(**metadata: str) -> objects.Aggregate:
-    return objects.Aggregate(metadata={key.replace("__", ":"): v for key, v in metadata.items()})
+def aggregate(**metadata: str) -> Aggregate:
+    return Aggregate(metadata={key.replace("__", ":"): v for key, v in metadata.items()})
 
 
-def hosts_in(*aggregates: objects.Aggregate) -> list[host_manager.HostState]:
+def hosts_in(*aggregates: Aggregate) -> list[host_manager.HostState]:
     state = host_manager.HostState("host1", "host1", "cell")
     state.aggregates = list(aggregates)
     return [state]
@@ -93,3 +93,18 @@ def test_aggregate_asks_of_its_hosts(metadata, level):
 def test_trait_of_an_aggregate_is_novas_own_and_asks_nothing_here():
     isolated = aggregate(trait__CUSTOM_E2ETRUST_TRUSTED="required")
     assert demands_of_aggregates(hosts_in(isolated)) == {}
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["Trust:trusted_host", "trust:Trusted_Host", " trust:trusted_host", "trust:trusted_host "],
+)
+def test_spec_in_other_letters_or_with_blanks_asks_what_it_would_without(key):
+    """Nova takes such keys; a flavor that looks as if it asked for trust must not ask nothing."""
+    assert demand_of({key: "trusted"}) == 1
+
+
+@pytest.mark.parametrize("key", ["trust:trusted_hosts", "trust:level", "trust:", "TRUST:x"])
+def test_spec_of_ours_that_nobody_knows_is_met_by_no_host(key):
+    """Nova's validators know of them from microversion 2.86 on only."""
+    assert demand_of({key: "trusted"}) == UNREADABLE
