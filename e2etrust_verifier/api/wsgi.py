@@ -39,6 +39,7 @@ from e2etrust_verifier.api import (
 from e2etrust_verifier.api import policies as host_policies
 from e2etrust_verifier.api.access import Access
 from e2etrust_verifier.api.agents import Agents
+from e2etrust_verifier.api.caching import NotShared
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.trust import records
 from e2etrust_verifier.trust import results as trust_results
@@ -47,7 +48,7 @@ from e2etrust_verifier.trust.policies import PolicyStore
 
 def make_application(conf: cfg.ConfigOpts) -> Any:
     """Return the WSGI application for *conf*, with authentication and /healthcheck."""
-    app = falcon.App()
+    app = falcon.App(middleware=[NotShared()])
     for path, resource in routes(conf).items():
         app.add_route(path, resource)
     for path in ("/dashboard", "/dashboard/{name}"):

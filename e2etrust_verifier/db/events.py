@@ -15,6 +15,7 @@ from e2etrust_verifier.db.models import Event
 LOG = logging.getLogger(__name__)
 
 _LONGEST = 2000
+_LONGEST_ID = 64
 
 
 def add(
@@ -27,11 +28,15 @@ def add(
     instance: str | None = None,
     codes: tuple[str, ...] = (),
 ) -> None:
-    """Write an event to the database and to the log.  *message* may hold a host's own words.
+    """Write an event to the database and to the log.
+
+    *message* and *instance* may hold a host's own words.
 
     :param codes: those of the refusals that it is about.
     """
     line = printable(message)
+    if instance is not None:
+        instance = printable(instance)[:_LONGEST_ID]
     LOG.warning("event %s host=%s server=%s: %s", kind, host, instance, line)
     event = Event(at=now, kind=kind, host=host, instance=instance, message=line)
     session.add(event)

@@ -265,9 +265,8 @@ def _note_unrecorded(
     session: Session, around: Surroundings, host: str, domain: RunningDomain
 ) -> None:
     message = f"server {domain.instance} ({domain.name}) runs without a launch record"
-    instance = domain.instance[:64]
     events.add(
-        session, "unrecorded-domain", message, now=around.now(), host=host, instance=instance
+        session, "unrecorded-domain", message, now=around.now(), host=host, instance=domain.instance
     )
 
 

@@ -52,6 +52,15 @@ def test_identity_made_up_by_the_caller_is_not_believed(client):
     assert (answer.status_code, answer.json["error"]["code"]) == (401, "UNAUTHENTICATED")
 
 
+@pytest.mark.parametrize("path", ["/v1/hosts", "/v1/hosts/host1", "/v1/servers/x", "/v1/nothing"])
+def test_answer_is_kept_by_no_cache_for_another_token(client, path):
+    """Caches know of Authorization that an answer is for one caller, and not of X-Auth-Token."""
+    answer = client.simulate_get(path)
+    assert "private" in answer.headers["cache-control"]
+    assert "x-auth-token" in answer.headers["vary"].lower()
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
 def test_health_versions_and_keys_need_no_token(client):
     assert client.simulate_get("/healthcheck").status_code == 200
     assert client.simulate_get("/").json["versions"][0]["id"] == "v1"

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events hold what hosts say: it must not become lines of a log, nor break the database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from oslo_config import cfg
+from oslo_db import options
+
+from e2etrust_verifier.db import events, migration
+from e2etrust_verifier.db.database import Database
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def database(tmp_path):
+    conf = cfg.ConfigOpts()
+    options.set_defaults(conf, connection=f"sqlite:///{tmp_path}/v.sqlite")
+    conf([])
+    made = Database(conf)
+    migration.sync(made)
+    yield made
+    made.dispose()
+
+
+@pytest.mark.parametrize(
+    "words", ["vm\nevent host-trusted host=host9", "\x1b[2J", "\ud800", "x" * 300]
+)
+def test_cve_2022_23949_a_hosts_word_for_a_server_makes_no_line_of_its_own(database, caplog, words):
+    database.write(
+        lambda s: events.add(s, "unrecorded-domain", words, now=NOW, host="host1", instance=words)
+    )
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].isprintable()
+    (kept,) = database.read(lambda s: events.newest(s, 10))
+    assert kept.instance.isprintable()
+    assert len(kept.instance) <= 64
