@@ -29,9 +29,10 @@ from e2etrust_core.appraisal.pcr_checks import check_policy, replay_differences
 from e2etrust_core.appraisal.quote_rows import GENUINE, add_quote_rows
 from e2etrust_core.appraisal.reference import Appraisal, ClockSeen, HostReference, ImaSeen
 from e2etrust_core.appraisal.tpm_checks import check_tpm
+from e2etrust_core.errors import EvidenceError
 from e2etrust_core.evidence.errors import ImaListMismatch
 from e2etrust_core.evidence.event_log import EventLog, parse_event_log
-from e2etrust_core.evidence.model import HostEvidence, PcrSelection, RunningDomain
+from e2etrust_core.evidence.model import MAX_DOMAINS, HostEvidence, PcrSelection, RunningDomain
 from e2etrust_core.evidence.quote import QuoteFacts
 
 CLOCK = "clock"
@@ -43,6 +44,9 @@ MAC_STATE = "mac-state"
 PCR_POLICY = "pcr-policy"
 RUNNING_DOMAINS = "running-domains"
 TPM_IDENTITY = "tpm-identity"
+
+#: Domains that a reason names; it has to fit where verdicts are written down.
+_MOST_NAMED = 20
 
 
 def appraise_host(
@@ -250,14 +254,22 @@ def _names_values(policy: HostPolicy) -> bool:
 
 
 def check_domains(domains: list[RunningDomain], known_launches: Collection[str]) -> None:
-    """:raises UnrecordedDomain: names each domain that demands trust and has no launch record."""
+    """Every domain that demands trust has a launch of record.
+
+    :raises EvidenceError: there are more domains than any host runs.
+    :raises UnrecordedDomain: names those that have none, or the first of very many.
+    """
+    if len(domains) > MAX_DOMAINS:
+        raise EvidenceError(f"{len(domains)} running domains, at most {MAX_DOMAINS} are read")
     wrong = [
         f"{_plain(domain.instance)} ({_plain(domain.name)})"
         for domain in domains
         if domain.demands_trust and domain.launch not in known_launches
     ]
     if wrong:
-        raise UnrecordedDomain(f"runs without a launch record: {', '.join(wrong)}")
+        more = len(wrong) - _MOST_NAMED
+        named = ", ".join(wrong[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+        raise UnrecordedDomain(f"runs without a launch record: {named}")
 
 
 def _plain(text: str) -> str:

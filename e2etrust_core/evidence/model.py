@@ -12,6 +12,8 @@ PcrSelection = dict[str, list[int]]
 
 #: A TCG event log larger than this is refused unread.
 MAX_EVENT_LOG = 2 * 1024 * 1024
+#: No host runs more domains at once; a longer list is refused unread.
+MAX_DOMAINS = 4096
 #: Most that a host sends of its IMA list at once, in bytes (some 70,000 entries).
 MAX_IMA_PART = 8 * 1024 * 1024
 

@@ -20,7 +20,7 @@ from e2etrust_core.appraisal import reference
 from e2etrust_core.appraisal.appraise import appraise_host
 from e2etrust_core.appraisal.model import CheckResult, HostPolicy
 from e2etrust_core.appraisal.policy import selection_of
-from e2etrust_core.evidence.model import HostEvidence, PcrSelection, RunningDomain
+from e2etrust_core.evidence.model import MAX_DOMAINS, HostEvidence, PcrSelection, RunningDomain
 from e2etrust_verifier.db import answers, events, hosts, launches, verdicts
 from e2etrust_verifier.db.models import Host, HostState, Launch
 from e2etrust_verifier.trust import challenges, standing
@@ -256,7 +256,7 @@ def _condemn(
             why = "it failed, and its policy asks for an operator"
             events.add(session, "host-held", why, now=now, host=host, codes=("HOST_HELD",))
     known = {(row.id, row.instance) for row in case.launches}
-    for domain in evidence.domains:
+    for domain in evidence.domains[:MAX_DOMAINS]:
         if domain.demands_trust and (domain.launch, domain.instance) not in known:
             _note_unrecorded(session, around, host, domain)
 

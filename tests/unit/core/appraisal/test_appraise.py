@@ -12,7 +12,7 @@ from e2etrust_core.appraisal.policy_events import parse_events
 from e2etrust_core.appraisal.reference import ClockSeen, HostReference
 from e2etrust_core.evidence.event_log import EVTYPE_PCRMAPPING, parse_event_log
 from e2etrust_core.evidence.events.kinds import EVTYPE_HASH_START, EVTYPE_MLE_HASH
-from e2etrust_core.evidence.model import HostEvidence, Quote, RunningDomain
+from e2etrust_core.evidence.model import MAX_DOMAINS, HostEvidence, Quote, RunningDomain
 from e2etrust_core.evidence.replay import replay
 from e2etrust_core.launch import attest_binding
 from e2etrust_core.suites import ECC_P256_SHA256, RSA2048_SHA256
@@ -220,6 +220,20 @@ def test_domain_that_demands_trust_without_a_launch_of_record_is_refused_by_name
     reason = appraisal.verdict.failed[0].reason
     assert "feed (instance-9?)" in reason
     assert "1b4e28ba" not in reason
+
+
+def test_reason_names_some_of_very_many_domains_and_counts_the_rest(host):
+    """It has to fit where verdicts are written down, or the failure would not be."""
+    host.domains = [replace(DOMAIN, instance=f"{n:064}", launch=None) for n in range(1000)]
+    row = host.appraise().verdict.failed[0]
+    assert row.code == "UNRECORDED_DOMAIN"
+    assert "980 more" in row.reason
+    assert len(row.reason) < 4000
+
+
+def test_more_domains_than_any_host_runs_are_refused_unread(host):
+    host.domains = [replace(DOMAIN, demands_trust=False)] * (MAX_DOMAINS + 1)
+    assert failed(host.appraise()) == {"running-domains": "EVIDENCE_MALFORMED"}
 
 
 def test_domain_that_demands_nothing_is_nobodys_business(host):
