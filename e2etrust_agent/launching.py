@@ -35,8 +35,6 @@ State = Literal["started", "ended", "failed"]
 
 #: Challenges that may be open at once; a host starts far fewer servers in a nonce's lifetime.
 MAX_OPEN = 64
-#: Seconds in which the hook's report of a refusal that the verifier made itself is dropped.
-RECENT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,6 @@ class Launching:
         self._find_domain = find_domain
         self._lock = threading.Lock()
         self._open: dict[bytes, _Open] = {}
-        self._refused_by_verifier: dict[tuple[str, str], float] = {}
 
     @property
     def host(self) -> str:
@@ -104,7 +101,7 @@ class Launching:
 
         evidence = self._attester.evidence(challenge, binding)
         ask = messages.LaunchAsk(self.host, challenge.nonce, evidence, asked)
-        grant = self._ask(ask)
+        grant = self._verifier.launch(ask)
         for old in self._book.granted(grant.launch, asked.instance, challenge.selection):
             self._report(old.id, "ended", "a newer launch took its place")
         return LaunchOpened(grant.launch, grant.record, self._open_key(grant, asked))
@@ -129,14 +126,11 @@ class Launching:
             self._report(request.launch, "failed", request.reason)
 
     def refused(self, note: RefusalNote) -> None:
-        """Keep a refusal for the tenant, unless the verifier made it and has it already."""
-        with self._lock:
-            at = self._refused_by_verifier.pop((note.instance, note.refusal.code), None)
+        """Keep a refusal for the tenant; the verifier knows one that it made itself again."""
         LOG.error(
             "start of %s refused: %s: %s", note.instance, note.refusal.code, note.refusal.reason
         )
-        if at is None or time.monotonic() - at > RECENT:
-            self._outbox.refused(note)
+        self._outbox.refused(note)
 
     def sweep(self) -> None:
         """Tell the verifier of launches that ended without the hook's word (a power cut)."""
@@ -146,16 +140,6 @@ class Launching:
 
     def _challenge(self) -> messages.Challenge:
         return self._verifier.challenge(messages.ChallengeRequest(self.host, "launch"))
-
-    def _ask(self, ask: messages.LaunchAsk) -> messages.LaunchGrant:
-        try:
-            return self._verifier.launch(ask)
-        except messages.RemoteRefusal as exc:
-            with self._lock:
-                now = time.monotonic()
-                fresh = {k: t for k, t in self._refused_by_verifier.items() if now - t < RECENT}
-                self._refused_by_verifier = fresh | {(ask.request.instance, exc.code): now}
-            raise
 
     def _open_key(self, grant: messages.LaunchGrant, asked: LaunchRequest) -> bytes | None:
         if (grant.wrapped_key is None) != (asked.key_id is None):

@@ -48,22 +48,25 @@ _SAME_REFUSAL = timedelta(seconds=60)
 def launch(around: Surroundings, ask: LaunchAsk) -> LaunchGrant:
     """Let a server start on a host that proves itself now.
 
+    Until the evidence is known to be the host's own this may be anybody's word: of a refusal before
+    that nothing is kept for the tenant but what the host itself reports.
+
     :raises E2ETrustError: refused; the tenant can read why.
     """
     names.check_host_name(ask.host)
     _check_request(ask.request)
+    case = appraisal.open_case(around, ask.host, ask.nonce, "launch")
+    qualifying = launch_binding(ask.nonce, ask.request, ask.evidence.domains)
+    found = appraisal.appraise(around, case, ask.evidence, qualifying)
     try:
-        return _launch(around, ask)
+        return _launch(around, case, found, ask)
     except E2ETrustError as exc:
         request = ask.request
         _store_refusal(around, ask.host, request.instance, request.project, "verifier", exc)
         raise
 
 
-def _launch(around: Surroundings, ask: LaunchAsk) -> LaunchGrant:
-    case = appraisal.open_case(around, ask.host, ask.nonce, "launch")
-    qualifying = launch_binding(ask.nonce, ask.request, ask.evidence.domains)
-    found = appraisal.appraise(around, case, ask.evidence, qualifying)
+def _launch(around: Surroundings, case: Case, found: Appraisal, ask: LaunchAsk) -> LaunchGrant:
     _settle(around, case, found, ask)
     if case.challenge.lease_id is None:
         raise LeaseNone(f"host {ask.host} has no lease")

@@ -195,6 +195,23 @@ def test_report_sent_again_changes_nothing(laboratory, host, instance):
     assert len(told(laboratory, instance)) == 1
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_launch_that_a_stranger_asks_for_leaves_nothing_for_the_tenant_to_read(
+    laboratory, host, instance
+):
+    """Else whoever has the bus's password pushes out what the host itself said of its refusals."""
+    stranger = laboratory.host("host1", laboratory.tpms())
+    ask = stranger.launch_ask(instance)
+    for asked, code in (
+        (ask, "AK_FOREIGN"),
+        (replace(ask, nonce=b"n" * 99), "NONCE_UNKNOWN"),
+        (replace(ask, host="host9"), "HOST_UNKNOWN"),
+    ):
+        with refused(code):
+            host.ask(messages.LaunchGrant, "launch", asked)
+    assert told(laboratory, instance) == []
+
+
 def test_servers_gone_with_the_power_are_closed_by_later_evidence(laboratory, host, instance):
     host.launch(instance)
     laboratory.later(11 * 60)
