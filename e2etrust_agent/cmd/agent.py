@@ -24,6 +24,7 @@ from e2etrust_agent.identity import (
 from e2etrust_agent.service import AgentService
 from e2etrust_core import wire
 from e2etrust_core.errors import E2ETrustError
+from e2etrust_core.no_dumps import leave_no_core
 from e2etrust_core.tpm.device import open_tpm
 
 CONFIG_FILE = "/etc/e2etrust/agent.conf"
@@ -31,6 +32,7 @@ CONFIG_FILE = "/etc/e2etrust/agent.conf"
 
 def main(argv: list[str] | None = None) -> int:
     """Run the agent until a signal ends it; return its exit status."""
+    leave_no_core()
     conf = cfg.CONF  # oslo.messaging looks for some of its options nowhere else
     log.register_options(conf)
     opts.register(conf)

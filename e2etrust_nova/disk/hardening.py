@@ -6,10 +6,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import resource
 import signal
 
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
+from e2etrust_core.no_dumps import leave_no_core
+
+_PR_SET_PDEATHSIG = 1
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -17,8 +18,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def seal_process() -> None:
     """No core dump, no ptrace and no /proc/<pid>/mem but for root; private files."""
     os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    leave_no_core()
 
 
 def lock_memory() -> bool:

@@ -31,6 +31,7 @@ from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.launch import LaunchMeasurement, LaunchRequest
 from e2etrust_core.launch_domain import Domain
 from e2etrust_core.messages import Refusal
+from e2etrust_core.no_dumps import leave_no_core
 from e2etrust_nova.disk import AttachRequest, SealedBase, attach, detach, follow
 from e2etrust_nova.errors import LaunchRefused
 from e2etrust_nova.hook.firmware import firmware_digest
@@ -63,6 +64,7 @@ class Gate:
 
         :raises E2ETrustError: refused; reported already.
         """
+        leave_no_core()
         opened: LaunchOpened | None = None
         try:
             self._clear(domain.instance)

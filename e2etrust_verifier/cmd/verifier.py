@@ -15,6 +15,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from e2etrust_core.errors import E2ETrustError
+from e2etrust_core.no_dumps import leave_no_core
 from e2etrust_verifier import conf as configuration
 from e2etrust_verifier.cmd import build, revoking, telling
 from e2etrust_verifier.db import leases, migration
@@ -34,6 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Attest hosts and gate launches.")
     parser.add_argument("--config-file", action="append", help="default: verifier.conf")
     arguments = parser.parse_args()
+    leave_no_core()
     try:
         conf = configuration.load(arguments.config_file)
         log.setup(conf, "e2etrust-verifier")

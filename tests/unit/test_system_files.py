@@ -46,6 +46,7 @@ def test_every_unit_keeps_its_files_to_itself():
         service = parsed["Service"]
         assert (service["UMask"], service["ProtectSystem"]) == ("0077", "strict")
         assert service["NoNewPrivileges"] == "yes"
+        assert service["LimitCORE"] == "0"
         assert service["StateDirectoryMode"] == "0700"
 
 
