@@ -15,6 +15,7 @@ from keystoneauth1 import adapter
 from keystoneauth1 import exceptions as ks_exc
 
 from e2etrust_client.errors import ClientError
+from e2etrust_core.sealed.key_name import named_for
 
 ALGORITHM = "SM4-XTS"
 BITS = 256
@@ -44,13 +45,13 @@ class ImageKeys:
         )
 
     def store(self, name: str, key: bytes) -> str:
-        """Store a fresh key.
+        """Store a fresh key, for servers of the session's project.
 
         :returns: its UUID.
         :raises KeyManagerError: it was not stored.
         """
         body = {
-            "name": name,
+            "name": named_for(name, self._project()),
             "algorithm": ALGORITHM,
             "bit_length": BITS,
             "mode": "xts",
@@ -87,6 +88,17 @@ class ImageKeys:
     def delete(self, key_id: str) -> None:
         """Forget a key for good."""
         self._call("DELETE", f"/secrets/{key_id}")
+
+    def _project(self) -> str:
+        try:
+            project = self._http.get_project_id()
+        except ks_exc.ClientException as error:
+            raise KeyManagerError(f"keystone does not tell the project: {error}") from error
+        if not project:
+            raise KeyManagerError(
+                "the key has to belong to a project", remedy="Name one with --os-project-name."
+            )
+        return str(project)
 
     def _call(self, method: str, path: str, **kwargs: Any) -> Any:
         headers = {"Accept": "application/json", **kwargs.pop("headers", {})}

@@ -12,6 +12,7 @@ from keystoneauth1 import loading
 from oslo_config import cfg
 from oslo_context import context
 
+from e2etrust_core.sealed.key_name import may_use
 from e2etrust_verifier.trust.errors import KeyDenied, KeyUnavailable, KeyUnknown
 from e2etrust_verifier.trust.names import check_uuid
 
@@ -39,16 +40,19 @@ class CastellanKeys:
         self._manager = key_manager.API(conf)
         self._context = _ServiceContext(loading.load_auth_from_conf_options(conf, "service_auth"))
 
-    def image_key(self, key_id: str) -> bytes:
+    def image_key(self, key_id: str, project: str | None) -> bytes:
         """Return the key's bytes.
 
-        :raises KeyDenied: the tenant has not given the verifier read access.
+        :param project: of the server that is to start, None where it has none.
+        :raises KeyDenied: the tenant has not given the verifier read access, or the key is for
+            servers of other projects.
         :raises KeyUnknown: there is no such key.
         :raises KeyUnavailable: the key manager does not answer, or with something else.
         """
         check_uuid(key_id, "key_id")
         try:
-            key = self._manager.get(self._context, key_id).get_encoded()
+            found = self._manager.get(self._context, key_id)
+            key = found.get_encoded()
         except castellan_exc.ManagedObjectNotFoundError:
             raise KeyUnknown(f"the key manager has no key {key_id}") from None
         except Exception as exc:
@@ -60,6 +64,11 @@ class CastellanKeys:
                 ) from None
             LOG.warning("key manager: key %s: %s", key_id, type(exc).__name__)
             raise KeyUnavailable("the key manager does not answer") from None
+        if not may_use(found.name, project):
+            raise KeyDenied(
+                f"key {key_id} is not for servers of this project",
+                remedy="seal the image in the project that starts servers of it",
+            )
         if not isinstance(key, bytes) or not key:
             raise KeyUnavailable(f"key {key_id} holds no bytes")
         return key

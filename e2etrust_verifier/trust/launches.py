@@ -102,7 +102,7 @@ def _wrapped_key(
 ) -> WrappedKey | None:
     if request.key_id is None or found.facts is None:
         return None
-    key = around.keys.image_key(request.key_id)
+    key = around.keys.image_key(request.key_id, request.project)
     selection = steady_selection(case.policy)
     return wrap_for_host(case.host.ek_public, key, selection, found.facts.pcrs)
 

@@ -34,8 +34,11 @@ class Settings:
 class KeySource(Protocol):
     """Where image keys come from."""
 
-    def image_key(self, key_id: str) -> bytes:
-        """:raises KeyDenied, KeyUnknown, KeyUnavailable: each with what to do."""
+    def image_key(self, key_id: str, project: str | None) -> bytes:
+        """Return the key for a server of *project*, None where that has none.
+
+        :raises KeyDenied, KeyUnknown, KeyUnavailable: each with what to do.
+        """
 
 
 class Signer(Protocol):

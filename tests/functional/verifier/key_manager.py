@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A key manager of castellan's for tests: keys in a dictionary, and one that nobody granted."""
+"""A key manager of castellan's for tests: a key that says nothing, one that is of project1, and one
+that nobody granted."""
 
 from __future__ import annotations
 
@@ -9,8 +10,11 @@ from castellan.common import exception
 from castellan.common.objects import opaque_data
 from castellan.key_manager import key_manager
 
+from e2etrust_core.sealed.key_name import named_for
+
 IMAGE_KEY = bytes(range(32))
 GRANTED = "11111111-2222-3333-4444-555555555555"
+OWNED = "22222222-2222-3333-4444-555555555555"
 DENIED = "99999999-2222-3333-4444-555555555555"
 
 
@@ -30,6 +34,8 @@ class TestKeyManager(key_manager.KeyManager):
                 raise _HttpError
             except _HttpError as exc:
                 raise exception.KeyManagerError(reason=exc)  # noqa: B904 (as castellan does)
+        if managed_object_id == OWNED:
+            return opaque_data.OpaqueData(IMAGE_KEY, name=named_for("debian", "project1"))
         if managed_object_id != GRANTED:
             raise exception.ManagedObjectNotFoundError(uuid=managed_object_id)
         return opaque_data.OpaqueData(IMAGE_KEY)

@@ -27,7 +27,7 @@ from e2etrust_core.tpm.pcr import extend_pcr
 from e2etrust_verifier.db import events, launches, refusals
 from e2etrust_verifier.trust import operator, records
 from e2etrust_verifier.trust.surroundings import utc_now
-from tests.functional.verifier.key_manager import DENIED, GRANTED, IMAGE_KEY
+from tests.functional.verifier.key_manager import DENIED, GRANTED, IMAGE_KEY, OWNED
 
 UNKNOWN = "00000000-2222-3333-4444-555555555555"
 
@@ -212,6 +212,16 @@ def test_launch_that_a_stranger_asks_for_leaves_nothing_for_the_tenant_to_read(
     assert told(laboratory, instance) == []
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_copy_of_an_image_in_another_project_gets_no_key(host, instance):
+    """Who has the ciphertext could start it as his own, and read what only its owner may."""
+    assert host.launch(instance, key_id=OWNED, project="project1").wrapped_key is not None
+    with refused("KEY_DENIED"):
+        host.launch(str(uuid.uuid4()), key_id=OWNED, project="project2")
+    with refused("KEY_DENIED"):
+        host.launch(str(uuid.uuid4()), key_id=OWNED, project=None)
+
+
 def test_servers_gone_with_the_power_are_closed_by_later_evidence(laboratory, host, instance):
     host.launch(instance)
     laboratory.later(11 * 60)
@@ -242,7 +252,7 @@ def test_lease_that_ends_while_the_key_is_fetched_stops_the_launch(
     laboratory, host, instance, monkeypatch
 ):
     class Slow:
-        def image_key(self, _key_id):
+        def image_key(self, _key_id, _project):
             operator.revoke(laboratory.around.db, "host1", utc_now())
             return IMAGE_KEY
 

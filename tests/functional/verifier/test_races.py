@@ -101,11 +101,11 @@ def test_launch_of_the_tpm_before_is_not_granted_under_the_lease_of_the_new_one(
     fetched = laboratory.around.keys
 
     class Slow:
-        def image_key(self, key_id: str) -> bytes:
+        def image_key(self, key_id: str, project: str | None) -> bytes:
             operator.remove(laboratory.around.db, "host1", utc_now())
             other.enrol()
             assert other.attest().trusted
-            return fetched.image_key(key_id)
+            return fetched.image_key(key_id, project)
 
     laboratory.endpoint._around = replace(laboratory.around, keys=Slow())
     with refused("EVIDENCE_STALE"):

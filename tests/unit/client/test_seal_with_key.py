@@ -77,6 +77,7 @@ def test_a_new_key_is_stored_granted_and_opens_the_image(keys, barbican, source,
     assert key_id == KEY_ID
     body = calls(barbican, "POST")[0].json()
     assert (body["algorithm"], body["bit_length"]) == ("SM4-XTS", 256)
+    assert body["name"] == "n [e2etrust projects=p]"
     image = SealedImage.open(tmp_path / "sealed")
     assert image.key_id == KEY_ID
     SealedReader(image, base64.b64decode(body["payload"])).close()

@@ -7,6 +7,7 @@ from castellan.common.objects import symmetric_key
 from oslo_config import cfg
 
 from e2etrust_core.errors import InputError
+from e2etrust_core.sealed.key_name import named_for
 from e2etrust_verifier import conf as configuration
 from e2etrust_verifier.keys import CastellanKeys
 from e2etrust_verifier.trust.errors import KeyDenied, KeyUnavailable, KeyUnknown
@@ -44,7 +45,7 @@ def keys(answer, monkeypatch):
 
 def test_key_comes_as_bytes(monkeypatch):
     key = symmetric_key.SymmetricKey("SM4", 256, b"k" * 32)
-    assert keys(key, monkeypatch).image_key(KEY_ID) == b"k" * 32
+    assert keys(key, monkeypatch).image_key(KEY_ID, "p1") == b"k" * 32
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_key_comes_as_bytes(monkeypatch):
 )
 def test_each_failure_has_its_code_and_remedy_and_no_detail(answer, kind, monkeypatch):
     with pytest.raises(kind) as caught:
-        keys(answer, monkeypatch).image_key(KEY_ID)
+        keys(answer, monkeypatch).image_key(KEY_ID, "p1")
     assert caught.value.remedy
     assert "expected value" not in str(caught.value)
 
@@ -69,4 +70,11 @@ def test_each_failure_has_its_code_and_remedy_and_no_detail(answer, kind, monkey
 @pytest.mark.parametrize("key_id", ["", "../x", KEY_ID.upper() + "/payload", "http://x/" + KEY_ID])
 def test_key_id_that_is_no_uuid_asks_nobody(key_id, monkeypatch):
     with pytest.raises(InputError):
-        keys(AssertionError("asked"), monkeypatch).image_key(key_id)
+        keys(AssertionError("asked"), monkeypatch).image_key(key_id, "p1")
+
+
+def test_key_that_is_named_for_another_project_is_refused(monkeypatch):
+    key = symmetric_key.SymmetricKey("SM4", 256, b"k" * 32, name=named_for("debian", "p2"))
+    with pytest.raises(KeyDenied):
+        keys(key, monkeypatch).image_key(KEY_ID, "p1")
+    assert keys(key, monkeypatch).image_key(KEY_ID, "p2") == b"k" * 32
