@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-_SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+_PROGRAMS = "/usr/lib/rabbitmq/bin"
+_SERVER = f"{_PROGRAMS}/rabbitmq-server"
 _CONF = """listeners.tcp.1 = 127.0.0.1:{port}
 default_user = tests
 default_pass = tests
@@ -73,6 +74,12 @@ class Broker:
             os.killpg(self.process.pid, 9)
             self.process.wait()
         self.process = None
+
+    def control(self, *words: str) -> None:
+        """Run rabbitmqctl."""
+        command = [f"{_PROGRAMS}/rabbitmqctl", *words]
+        done = subprocess.run(command, env=self._environment(), capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def signal(self, number: int) -> None:
         """Send a signal to all of the node, as SIGSTOP for one that does not move any more."""
