@@ -23,7 +23,7 @@ class Events:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         self.access.require(req, rules.LIST)
         limit = paging.limit(req, 50)
-        before = req.get_param_as_int("marker", min_value=1)
+        before = paging.before(req)
         kind, host = req.get_param("kind"), req.get_param("host")
         found = self.database.read(lambda s: events.newest(s, limit, kind, host, before))
         more = paging.next_link(req, str(found[-1].id)) if len(found) == limit else []

@@ -9,7 +9,7 @@ import falcon
 
 from e2etrust_core import wire
 from e2etrust_core.appraisal.recorded import RecordedAppraisal
-from e2etrust_verifier.api import answers
+from e2etrust_verifier.api import answers, paging
 from e2etrust_verifier.api.access import Access
 from e2etrust_verifier.api.errors import NotFound
 from e2etrust_verifier.db import evidence
@@ -42,7 +42,9 @@ class OneEvidence:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str, number: int) -> None:
         self.access.require(req, rules.EVIDENCE)
-        found = self.database.read(lambda s: evidence.find(s, name, number))
+        found = None
+        if number <= paging.HIGHEST:
+            found = self.database.read(lambda s: evidence.find(s, name, number))
         if found is None:
             raise NotFound(
                 "no such evidence is recorded",

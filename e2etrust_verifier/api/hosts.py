@@ -91,7 +91,7 @@ class Verdicts:
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         self.access.require(req, rules.HISTORY)
         limit = paging.limit(req)
-        before = req.get_param_as_int("marker", min_value=1)
+        before = paging.before(req)
 
         def work(session: Session) -> list[answers.Verdict] | None:
             if hosts.find(session, name) is None:

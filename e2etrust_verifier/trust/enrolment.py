@@ -25,7 +25,7 @@ from e2etrust_core.messages import EnrolAnswer, EnrolChallenge, EnrolRequest, En
 from e2etrust_verifier.db import enrolments, events, hosts, pins
 from e2etrust_verifier.db.models import Enrolment, Host
 from e2etrust_verifier.trust.errors import EnrolmentUnknown, EnrolmentWrong, HostKnown
-from e2etrust_verifier.trust.names import check_host_name
+from e2etrust_verifier.trust.names import check_host_name, check_uuid
 from e2etrust_verifier.trust.surroundings import Surroundings
 
 _SECRET_SIZE = 32
@@ -93,6 +93,7 @@ def finish(around: Surroundings, answer: EnrolAnswer) -> EnrolResult:
     :raises HostKnown: another enrolment was faster.
     :raises EkCertificateError, EkNotPinned: the EK is not accepted any more.
     """
+    check_uuid(answer.enrolment, "enrolment")
     now = around.now()
     pending = around.db.write(lambda s: enrolments.take(s, answer.enrolment, now))
     if pending is None:

@@ -296,6 +296,18 @@ def test_events_come_newest_first_bounded_and_filtered(api):
     assert get(api, "/v1/events", ADMIN, limit="x").status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (f"/v1/events?marker={10**30}", 400),
+        (f"/v1/hosts/host1/verdicts?marker={2**63}", 400),
+        (f"/v1/hosts/host1/evidence/{10**30}", 404),
+    ],
+)
+def test_number_that_no_database_holds_is_no_fault_of_the_service(api, path, status):
+    assert api.client.simulate_get(path, headers=ADMIN).status_code == status
+
+
 def test_unforeseen_error_is_a_number_and_no_detail(api, monkeypatch, caplog):
     def broken(_session, *_others):
         raise RuntimeError("secret detail")
