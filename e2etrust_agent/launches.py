@@ -21,13 +21,16 @@ from e2etrust_core.evidence.model import PcrSelection, RunningDomain
 
 _TICK = 1.0 / os.sysconf("SC_CLK_TCK")
 _LIMIT = 16 * 1024 * 1024
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
     """``granted_at`` in seconds since boot; ``pid`` is None until the domain was seen to run.
 
-    ``selection`` is what the launch's quote covered: a later quote is compared with it.
+    ``selection`` is what the launch's quote covered: a later quote is compared with it.  ``boot``
+    is the host's boot (random(4), boot_id) that all of this is of; empty in a book of a release
+    that did not write it down.
     """
 
     id: str
@@ -36,6 +39,7 @@ class Launch:
     pid: int | None = None
     start_ticks: int | None = None
     selection: PcrSelection = field(default_factory=dict)
+    boot: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +50,16 @@ class _Book:
 class LaunchBook:
     """The launches in force; on disk at *path*, so that an agent's restart forgets none."""
 
-    def __init__(self, path: Path, grace: float) -> None:
+    def __init__(self, path: Path, grace: float, boot: str | None = None) -> None:
         """Read the book.
 
         :param grace: seconds that a granted launch may take until its domain runs.
+        :param boot: which boot of the host this is; None: as the kernel says.
         :raises StateError, InputError: the file is there and cannot be read.
         """
         self._path = path
         self._grace = grace
+        self._boot = _BOOT_ID.read_text().strip() if boot is None else boot
         self._lock = threading.Lock()
         private_directory(path.parent)
         try:
@@ -74,7 +80,7 @@ class LaunchBook:
             for entry in old:
                 del self._launches[entry.id]
             self._launches[launch] = Launch(
-                launch, instance, _since_boot(), selection=selection or {}
+                launch, instance, _since_boot(), selection=selection or {}, boot=self._boot
             )
             self._save()
             return old
@@ -129,6 +135,8 @@ class LaunchBook:
             return gone
 
     def _fits(self, entry: Launch, domain: QemuDomain) -> bool:
+        if not self._is_of_this_boot(entry):
+            return False
         if entry.pid is not None:
             return (entry.pid, entry.start_ticks) == (domain.pid, domain.start_ticks)
         # Granted, and `started` not heard of yet: only a process that came after the grant.
@@ -138,7 +146,13 @@ class LaunchBook:
     def _is_fresh(self, entry: Launch) -> bool:
         return 0 <= _since_boot() - entry.granted_at <= self._grace
 
+    def _is_of_this_boot(self, entry: Launch) -> bool:
+        # No process outlives a boot, and its id, times and seconds since boot come again.
+        return entry.boot in ("", self._boot)
+
     def _is_over(self, entry: Launch) -> bool:
+        if not self._is_of_this_boot(entry):
+            return True
         if entry.pid is None:
             return not self._is_fresh(entry)
         return process_start_ticks(entry.pid) != entry.start_ticks

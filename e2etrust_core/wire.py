@@ -53,6 +53,8 @@ def from_json(kind: type[T], text: bytes | str, limit: int = MAX_MESSAGE) -> T:
         raise InputError(f"{kind.__name__}: {exc}") from None
     except UnicodeDecodeError:
         raise InputError(f"{kind.__name__}: not UTF-8") from None
+    except RecursionError:
+        raise InputError(f"{kind.__name__}: nested too deep") from None
 
 
 def canonical(value: Any) -> bytes:

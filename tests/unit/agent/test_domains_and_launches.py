@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from e2etrust_agent import launches
-from e2etrust_agent.domains import find_domain, process_start_ticks, running_domains
+from e2etrust_agent.domains import QemuDomain, find_domain, process_start_ticks, running_domains
 from e2etrust_agent.errors import DomainsUnreadableError, RequestError, StateError
 from e2etrust_agent.launches import LaunchBook
 from e2etrust_core.errors import InputError
@@ -172,6 +172,20 @@ def test_book_survives_a_restart(tmp_path: Path, book: LaunchBook) -> None:
     assert len(again) == 1
     assert again.ended("launch-1")
     assert not again.ended("launch-1")
+
+
+def test_launch_of_another_boot_covers_no_process_of_this_one(tmp_path: Path) -> None:
+    """After a power cut process ids and seconds since boot come again; the grant does not."""
+    path = tmp_path / "state" / "launches.json"
+    domain = QemuDomain(INSTANCE, "vm", True, 4711, 10**9)
+    before = LaunchBook(path, 60.0, "boot-1")
+    before.granted("launch-1", INSTANCE)
+    assert before.launch_of(domain) == "launch-1"
+    after = LaunchBook(path, 60.0, "boot-2")
+    assert after.launch_of(domain) is None
+    with pytest.raises(RequestError):
+        after.started("launch-1", domain)
+    assert [launch.id for launch in after.sweep()] == ["launch-1"]
 
 
 def test_broken_book_is_an_error(tmp_path: Path, book: LaunchBook) -> None:
