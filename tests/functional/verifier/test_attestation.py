@@ -160,7 +160,11 @@ def test_same_pass_is_written_down_once_and_again_after_an_hour_and_each_failure
     assert written() == 5
 
 
-def test_cve_2026_6420_no_two_nonces_are_equal(host):
+def test_cve_2026_6420_no_two_nonces_are_equal(laboratory, host):
+    assert len({host.challenge().nonce for _ in range(20)}) == 20
+    # Nor where the clock stands still: it is not the time that makes them differ.
+    moment = utc_now()
+    laboratory.endpoint._around = replace(laboratory.around, now=lambda: moment)
     assert len({host.challenge().nonce for _ in range(20)}) == 20
 
 

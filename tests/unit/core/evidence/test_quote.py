@@ -99,6 +99,13 @@ def test_cve_2022_0317_partial_selection_with_full_list_of_values_is_refused(tpm
     refused(tpm, signed(tpm, attest), "SELECTION_MISMATCH")
 
 
+def test_cve_2022_0317_values_beside_the_selection_are_refused(tpm):
+    quote = tpm.quote(NONCE, SELECTION)
+    for bank, index in (("sha256", 9), ("sha1", 0)):
+        more = {**quote.pcrs, bank: {**quote.pcrs.get(bank, {}), index: bytes(32)}}
+        refused(tpm, replace(quote, pcrs=more), "SELECTION_MISMATCH")
+
+
 def test_cve_2022_0317_empty_selection_is_refused(tpm):
     attest = tpm.attest(NONCE, {}, raw_selection=bytes(4))
     refused(tpm, signed(tpm, attest), "SELECTION_MISMATCH")

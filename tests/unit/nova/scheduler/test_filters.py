@@ -141,6 +141,13 @@ def test_cve_2017_16239_rebuild_is_filtered_by_novas_handler(verifier):
     ]
 
 
+@pytest.mark.parametrize("hint", ["_nova_check_type", "_NOVA_CHECK_TYPE", "force_hosts"])
+def test_cve_2026_46448_hint_of_a_user_changes_nothing(verifier, hint):
+    """Whether Nova lets it through or not: this Nova does not, one before did."""
+    asked = spec(TRUSTED, scheduler_hints={hint: ["rebuild"]})
+    assert TrustedHostFilter().filter_all(hosts("host1"), asked) == []
+
+
 def test_forked_worker_makes_a_view_of_its_own(verifier):
     verifier.hosts = [HostTrust("host1", 60.0)]
     filter_ = TrustedHostFilter()
