@@ -24,6 +24,8 @@ LOG = logging.getLogger(__name__)
 HOST_UNKNOWN = "HOST_UNKNOWN"
 #: A host attests this much earlier than asked, at random, so that many do not come at once.
 JITTER = 0.2
+#: No lease of any policy lasts longer: whoever says otherwise is not believed.
+_LONGEST_SLEEP = 3600.0
 
 
 class AttestationLoop:
@@ -130,7 +132,7 @@ class AttestationLoop:
     def _sleep(self, seconds: float) -> None:
         if self._stopping:
             return
-        self._wake.wait(max(0.1, seconds))
+        self._wake.wait(min(max(0.1, seconds), _LONGEST_SLEEP))
         if not self._stopping:
             self._wake.clear()
 

@@ -23,6 +23,9 @@ Clock = Callable[[], float]
 #: The end of a lease that a host does not have.
 NEVER = float("-inf")
 
+#: Seconds; no policy gives more (`lease_seconds`), so an answer that does is not the verifier's.
+_LONGEST_LEASE = 3600.0
+
 #: Ends of leases by host, one map for each level: hosts whose lease has it or a higher one.  The
 #: map of the lowest level has all hosts.  So one look decides, whatever level is asked.
 Deadlines = list[dict[str, float]]
@@ -158,7 +161,7 @@ def _record(
     failed: dict[str, tuple[CheckResult, ...]],
 ) -> None:
     leased = trust.seconds > 0 and not trust.failed
-    end = sent + trust.seconds if leased else NEVER
+    end = sent + min(trust.seconds, _LONGEST_LEASE) if leased else NEVER
     # A verifier that knows no levels vouches for the lowest.
     deadlines[LOWEST_LEVEL][trust.host] = end
     for level in range(LOWEST_LEVEL + 1, HIGHEST_LEVEL + 1):

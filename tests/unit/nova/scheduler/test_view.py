@@ -304,3 +304,16 @@ def test_level_that_nobody_knows_no_host_has(view, verifier, level):
     verifier.answers = [LeaseDelta(3, True, [HostTrust("host1", 60.0, level=12)])]
     view.refresh()
     assert view.deadlines(level) == {}
+
+
+@pytest.mark.parametrize("seconds", [1e300, float("inf")])
+def test_lease_longer_than_any_policy_gives_is_not_believed(seconds):
+    """Whoever answered so is not the verifier, and must not be believed for ever."""
+    clock = Clock()
+    view = LeaseView(
+        lambda _since: LeaseDelta(1, True, [HostTrust("host1", seconds)]),
+        retry_interval=1.0,
+        clock=clock,
+    )
+    view.refresh()
+    assert view.deadlines()["host1"] <= clock.now + 3600
