@@ -43,6 +43,7 @@ class TraitKeeper:
         self._traits = traits
         self._levels = levels
         self._names = dict(provider_names)
+        self._given = frozenset(self._names.values())
         self._interval = interval
         self._level_traits = level_traits
         #: What providers were last seen to carry of ours, and names that have no provider.
@@ -75,7 +76,10 @@ class TraitKeeper:
         :raises PlacementError: placement cannot be asked; one provider's failure stops no other.
         """
         carriers = self._traits.carriers()
-        wanted = {self._name(host): self._wanted(n) for host, n in self._levels(None).items()}
+        levels = self._levels(None)
+        wanted = {
+            self._name(host): self._wanted(n) for host, n in levels.items() if self._has(host)
+        }
         self._shown = {name: carrier.traits for name, carrier in carriers.items()}
         self._missing = set()
         uuids = {name: carrier.uuid for name, carrier in carriers.items()}
@@ -87,7 +91,9 @@ class TraitKeeper:
         :raises PlacementError: placement cannot be asked.
         """
         levels = self._levels(hosts)
-        wanted = {self._name(host): self._wanted(levels.get(host, 0)) for host in hosts}
+        wanted = {
+            self._name(host): self._wanted(levels.get(host, 0)) for host in hosts if self._has(host)
+        }
         # What another worker took since is given again by the next comparison.  What another
         # worker gave is not known here: so whether there is something to take is always looked.
         for name in [n for n, traits in wanted.items() if not traits]:
@@ -123,6 +129,11 @@ class TraitKeeper:
 
     def _name(self, host: str) -> str:
         return self._names.get(host, host)
+
+    def _has(self, host: str) -> bool:
+        """Whether a provider is *host*'s: one that the operator gave to another host is not, even
+        where it is called as this host is."""
+        return host in self._names or host not in self._given
 
     def _wanted(self, level: int) -> frozenset[str]:
         """A host carries the trait of its level and of those below: `required` means at least."""

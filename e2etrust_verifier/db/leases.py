@@ -49,6 +49,8 @@ def levels(session: Session, now: datetime, hosts: Collection[str] | None = None
         HostState.lease_id.is_not(None),
         HostState.lease_expires_at > now,
         HostState.held.is_(False),
+        # As standing.has_lease says it: schedulers and Placement are told the same.
+        HostState.failed == "[]",
     )
     if hosts is not None:
         query = query.where(HostState.host.in_(hosts))

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from e2etrust_core.evidence.model import MAX_EVENT_LOG
 from e2etrust_core.messages import RemoteRefusal
+from e2etrust_verifier.db import leases
 from e2etrust_verifier.db.models import HostState
 from e2etrust_verifier.trust import operator
 from e2etrust_verifier.trust.surroundings import utc_now
@@ -39,6 +40,8 @@ def test_cve_2025_1057_one_unreadable_row_takes_down_its_own_host_only(laborator
     assert told["host1"].seconds > 50
     assert told["host2"].seconds == 0
     assert [check.code for check in told["host2"].failed] == ["ROW_UNREADABLE"]
+    leased = laboratory.around.db.read(lambda s: leases.levels(s, utc_now()))
+    assert set(leased) == {"host1"}
     with refused("LEASE_NONE"):
         pair[1].launch()
     assert pair[1].attest().trusted
