@@ -10,12 +10,12 @@ from e2etrust_core.evidence.events.description import describe
 
 _USUAL_BANK = "sha256"
 #: What the words of an event may be relied on for.
-_MARKS = {"event": "=", "structure": "=", "variable": "~", "nothing": "?", None: " "}
+_MARKS = {"event": "=", "text": "=", "structure": "=", "variable": "~", "nothing": "?", None: " "}
 
 
 @dataclass(frozen=True, slots=True)
 class ToldEvent:
-    """``covered``: event or structure (all of the words), variable (its contents, not its name),
+    """``covered``: event, structure or text (all of the words), variable (contents, not the name),
     nothing (they are the log's story), or None (not in ``bank``); ``digest`` in hex."""
 
     number: int

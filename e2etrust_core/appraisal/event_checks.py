@@ -27,8 +27,9 @@ from e2etrust_core.evidence.errors import EventLogBankAbsent
 from e2etrust_core.evidence.event_log import INFORMATIVE, EventLog
 from e2etrust_core.suites import HASHES
 
-#: What a separator holds: all well, or all ones where PFP 1.05 10.4.1 lets firmware say so.
-_SEPARATORS = (bytes(4), b"\xff" * 4)
+#: What a separator's digest is of: all well (either), or an error that the event's data tells of
+#: (TCG PFP 1.05, 10.4.1).
+_SEPARATORS = (bytes(4), b"\xff" * 4, b"\1\0\0\0")
 
 
 @dataclass(frozen=True, slots=True)

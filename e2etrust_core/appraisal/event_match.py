@@ -114,6 +114,11 @@ def entry_name(entry: EfiSignature) -> str:
     return f"{kind}:{hashlib.sha256(entry.data).hexdigest()}"
 
 
+def is_like(text: str, pattern: str) -> bool:
+    """Is the whole of *text* as *pattern* has it?  ``*``: any characters, ``?``: any one."""
+    return fnmatchcase(text, pattern.replace("[", "[[]"))
+
+
 def _borne_out(fits: bool, covered: Covered) -> Match:
     if not fits:
         return "no"
@@ -123,7 +128,7 @@ def _borne_out(fits: bool, covered: Covered) -> Match:
 def _is_like(text: str | None, accept: TextLike) -> bool:
     if text is None:
         return False
-    return text in accept.exact or any(fnmatchcase(text, one) for one in accept.patterns)
+    return text in accept.exact or any(is_like(text, one) for one in accept.patterns)
 
 
 def _named(seen: SeenEvent, vendor: UUID, name: str) -> EfiVariable | None:

@@ -37,8 +37,7 @@ class DataAmong:
 class TextLike:
     """The event's covered text is one of ``exact``, or like one of ``patterns``.
 
-    A pattern is for the whole text: ``*`` stands for any characters, ``?`` for one
-    (:mod:`fnmatch`).
+    A pattern is for the whole text: ``*`` stands for any characters, ``?`` for one.
     """
 
     exact: frozenset[str]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ``events`` section of a policy: read, and written out again.
 
-Fields of a rule: ``type`` (a name of TCG PFP 1.05, table 27), ``pcr`` (one or a list), ``times`` (a
-number, ``[least, most]``, ``optional`` or ``any``; once if not said), ``phase`` (``before`` or
+Fields of a rule: ``type`` (a name of TCG PFP 1.05, table 27, or a number), ``pcr`` (one or a
+list), ``times`` (a number, ``[least, most]``, ``optional`` or ``any``; once if not said), ``phase`` (``before`` or
 ``after`` the PCR's separator, or ``any``), and one way to accept: ``digests``, ``data``, ``text``
 and ``like``, ``variable`` (with ``vendor``) and its ``data``, or its ``only`` and ``including``
 entries, or ``anything: true``.
@@ -11,7 +11,7 @@ entries, or ``anything: true``.
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from e2etrust_core.appraisal.event_rules import (
@@ -29,8 +29,8 @@ from e2etrust_core.appraisal.event_rules import (
 from e2etrust_core.errors import PolicyError
 from e2etrust_core.evidence.events.kinds import (
     EV_EFI_VARIABLE_DRIVER_CONFIG,
-    KINDS,
     VARIABLE_KINDS,
+    kind_of_name,
     name_of_kind,
 )
 from e2etrust_core.evidence.events.variables import (
@@ -104,7 +104,7 @@ def _rule(value: object, bank: str, pcrs: tuple[int, ...], number: int) -> Event
     where = f"events: rule {number}"
     rule = _mapping(value, where)
     _no_others(rule, _RULE_FIELDS | _WAY_FIELDS, where)
-    kind = KINDS.get(cast(str, rule.get("type")))
+    kind = _kind(rule.get("type"))
     if kind is None:
         raise PolicyError(f"{where}: type: the name of an event type, such as EV_SEPARATOR")
     in_pcrs = _pcrs(rule.get("pcr"), f"{where}: pcr")
@@ -119,6 +119,12 @@ def _rule(value: object, bank: str, pcrs: tuple[int, ...], number: int) -> Event
         most,
         _phase(rule.get("phase", _usual_phase(kind, in_pcrs)), where),
     )
+
+
+def _kind(value: object) -> int | None:
+    """YAML reads a number that is not quoted as one."""
+    number = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**32
+    return kind_of_name(f"{value:#010x}" if number else str(value))
 
 
 def _usual_phase(kind: int, pcrs: tuple[int, ...]) -> Phase:

@@ -13,7 +13,7 @@ from e2etrust_core.appraisal.policy_ima import FILE_NAME
 from e2etrust_core.appraisal.policy_mac import ANY, FLAG, POLICY_DIGEST
 from e2etrust_core.appraisal.policy_tpm import ACCEPTED_BY, EK_DIGEST, MANUFACTURER
 from e2etrust_core.appraisal.policy_windows import MOMENT
-from e2etrust_core.evidence.events.kinds import KINDS
+from e2etrust_core.evidence.events.kinds import KIND_NUMBER, KINDS
 from e2etrust_core.suites import HASHES, SUITES
 from e2etrust_core.trust_names import HIGHEST_LEVEL, LOWEST_LEVEL
 
@@ -120,7 +120,13 @@ def _events() -> dict[str, Any]:
         ]
     }
     fields = {
-        "type": {"enum": sorted(KINDS)},
+        "type": {
+            "anyOf": [
+                {"enum": sorted(KINDS)},
+                {"type": "string", "pattern": f"^{KIND_NUMBER}$"},
+                {"type": "integer", "minimum": 0, "maximum": 2**32 - 1},
+            ]
+        },
         "pcr": pcrs,
         "times": times,
         "phase": {"enum": ["any", "before", "after"]},

@@ -47,7 +47,7 @@ class EventLog:
     """``banks``: those that the log has digests of.
 
     ``startup_locality``: the locality of TPM2_Startup (0, 3), or 4 after an H-CRTM sequence.
-    The Spec ID event at the front of a crypto-agile log is not among ``events``.
+    Spec ID events of a crypto-agile log are not among ``events``.
     """
 
     banks: tuple[str, ...]
@@ -68,28 +68,49 @@ def parse_event_log(data: bytes) -> EventLog:
     if len(data) > MAX_EVENT_LOG:
         raise EventLogError(f"event log of {len(data)} bytes, at most {MAX_EVENT_LOG} are read")
     cursor = LittleEndianReader(data, "event log", EventLogError)
-    # Zeros behind the last event are room that the firmware did not use.
-    end = len(data.rstrip(b"\0"))
-    first = _sha1_event(cursor)
-    if first.kind == EV_NO_ACTION and first.data.startswith(_SPEC_ID_03):
-        sizes, due = _spec_id_algorithms(first.data)
-        cursor.take(due)
-        events = _all_events(cursor, end, sizes, [])
-        banks = tuple(HASH_BY_ID[alg].name for alg in sizes if alg in HASH_BY_ID)
-    else:
-        events = _all_events(cursor, end, None, [first])
-        banks = ("sha1",)
-    return EventLog(banks, tuple(events), _startup_locality(events))
-
-
-def _all_events(
-    cursor: LittleEndianReader, end: int, sizes: dict[int, int] | None, events: list[Event]
-) -> list[Event]:
-    while cursor.at < end:
+    banks: dict[str, None] = {}
+    events: list[Event] = []
+    sizes: dict[int, int] | None = None
+    end = _end(data)
+    while cursor.at < end or cursor.at == 0:
         if len(events) >= MAX_EVENTS:
             raise EventLogError(f"event log of more than {MAX_EVENTS} events")
-        events.append(_sha1_event(cursor) if sizes is None else _agile_event(cursor, sizes))
-    return events
+        if sizes is not None and not _is_spec_id(data, cursor.at):
+            events.append(_agile_event(cursor, sizes))
+            continue
+        event = _sha1_event(cursor)
+        if (sizes is not None or not events) and _is_spec_id_event(event):
+            sizes, due = _spec_id_algorithms(event.data)
+            cursor.take(due)
+            banks |= {HASH_BY_ID[alg].name: None for alg in sizes if alg in HASH_BY_ID}
+        else:
+            events.append(event)
+    return EventLog(
+        tuple(banks) if sizes is not None else ("sha1",), tuple(events), _startup_locality(events)
+    )
+
+
+def _end(data: bytes) -> int:
+    """Where the last event can end at the latest.
+
+    Zeros behind it are room that the firmware did not use, all ones that of a log area that the
+    firmware hands over whole (CCEL, erased flash).  No event begins with eight such bytes: there
+    is no such PCR, and what is read at all begins before them.
+    """
+    return len(data.rstrip(data[-1:])) if data[-1] in (0x00, 0xFF) else len(data)
+
+
+def _is_spec_id(data: bytes, at: int) -> bool:
+    """Does a further log begin here (that of a dynamic launch behind the firmware's)?
+
+    Where an event of a crypto-agile log would have a number of digests, this one has zeros.
+    """
+    begins = EV_NO_ACTION.to_bytes(4, "little") + bytes(20)
+    return data[at + 4 : at + 28] == begins and data.startswith(_SPEC_ID_03, at + 32)
+
+
+def _is_spec_id_event(event: Event) -> bool:
+    return event.kind == EV_NO_ACTION and event.data.startswith(_SPEC_ID_03)
 
 
 def _sha1_event(cursor: LittleEndianReader) -> Event:

@@ -18,10 +18,12 @@ from e2etrust_core.evidence.events.kinds import VARIABLE_KINDS
 from e2etrust_core.evidence.events.variables import decode_variable
 from e2etrust_core.suites import HASHES
 
-#: ``event``: all of the event's data; ``structure``: the UEFI_VARIABLE_DATA in it, and not the
-#: bytes that firmware put behind; ``variable``: the data of the variable in it, and not its name
+#: ``event``: all of the event's data; ``structure``: the UEFI_VARIABLE_DATA in it, and not all of
+#: the bytes that were put behind; ``variable``: the data of the variable in it, and not its name
 #: or vendor; ``nothing``: the digest is of other bytes, the data is only a story.
 Covered = Literal["event", "structure", "variable", "nothing"]
+#: Older shim logs six bytes behind a variable and hashes five of them.
+_MOST_BEHIND = 16
 
 
 def coverage(event: Event, bank: str) -> Covered:
@@ -40,9 +42,10 @@ def coverage(event: Event, bank: str) -> Covered:
             variable = decode_variable(event.data)
         except EventLogError:
             return "nothing"
-        structure = event.data[: len(event.data) - len(variable.extra)]
-        if hmac.compare_digest(digest, digest_of(name, structure)):
-            return "structure"
+        least = len(event.data) - len(variable.extra)
+        for end in range(least, min(len(event.data), least + _MOST_BEHIND)):
+            if hmac.compare_digest(digest, digest_of(name, event.data[:end])):
+                return "structure"
         if hmac.compare_digest(digest, digest_of(name, variable.data)):
             return "variable"
     return "nothing"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID
 
 from e2etrust_core.evidence.errors import EventLogError
@@ -47,10 +48,12 @@ _OWNER = 16
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """``covered``: what the words may be relied on for; ``nothing``: they are the log's story."""
+    """``covered``: what the words may be relied on for: as :data:`.coverage.Covered`, or ``text``:
+    they are the text that was hashed.  ``nothing``: they are the log's story.
+    """
 
     kind: str
-    covered: Covered | None
+    covered: Covered | Literal["text"] | None
     words: str
 
 
@@ -59,10 +62,11 @@ def describe(event: Event, bank: str) -> Description:
 
     An event whose data cannot be decoded is shown by its first bytes.
     """
+    kind = kinds.name_of_kind(event.kind)
+    if (text := covered_text(event, bank)) is not None:
+        return Description(kind, "text", _plain(f'"{text}"'))
     covered = coverage(event, bank) if bank in event.digests else None
-    text = covered_text(event, bank) if covered is not None else None
-    words = f'"{text}"' if text is not None else _words(event)
-    return Description(kinds.name_of_kind(event.kind), covered, _plain(words))
+    return Description(kind, covered, _plain(_words(event)))
 
 
 def _words(event: Event) -> str:

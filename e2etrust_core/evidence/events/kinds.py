@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names of event types.
 
-TCG PC Client Platform Firmware Profile 1.05, table 27 (events); Intel TXT Software Development
-Guide, appendix F (event types of DRTM, PCR 17 and 18).
+TCG PC Client Platform Firmware Profile 1.05, table 27 (events), and what 1.06 adds; Intel TXT
+Software Development Guide, appendix F (event types of DRTM, PCR 17 and 18).
 """
 
 from __future__ import annotations
+
+import re
 
 from e2etrust_core.evidence.event_log import EV_EFI_HCRTM_EVENT, EV_NO_ACTION, EVTYPE_PCRMAPPING
 
@@ -67,6 +69,7 @@ NAMES = {
     0x00000010: "EV_NONHOST_CONFIG",
     0x00000011: "EV_NONHOST_INFO",
     0x00000012: "EV_OMIT_BOOT_DEVICE_EVENTS",
+    0x00000013: "EV_POST_CODE2",
     EV_EFI_VARIABLE_DRIVER_CONFIG: "EV_EFI_VARIABLE_DRIVER_CONFIG",
     EV_EFI_VARIABLE_BOOT: "EV_EFI_VARIABLE_BOOT",
     EV_EFI_BOOT_SERVICES_APPLICATION: "EV_EFI_BOOT_SERVICES_APPLICATION",
@@ -84,6 +87,8 @@ NAMES = {
     EV_EFI_VARIABLE_AUTHORITY: "EV_EFI_VARIABLE_AUTHORITY",
     0x800000E1: "EV_EFI_SPDM_FIRMWARE_BLOB",
     0x800000E2: "EV_EFI_SPDM_FIRMWARE_CONFIG",
+    0x800000E3: "EV_EFI_SPDM_DEVICE_POLICY",
+    0x800000E4: "EV_EFI_SPDM_DEVICE_AUTHORITY",
     EVTYPE_PCRMAPPING: "EVTYPE_PCRMAPPING",
     EVTYPE_HASH_START: "EVTYPE_HASH_START",
     0x00000403: "EVTYPE_COMBINED_HASH",
@@ -110,9 +115,18 @@ NAMES = {
 }
 
 
+#: How a type is written that has no name here.
+KIND_NUMBER = r"0x[0-9a-f]{8}"
+
+
 def name_of_kind(kind: int) -> str:
     """Return the field's name of an event type, or its number."""
     return NAMES.get(kind, f"{kind:#010x}")
 
 
 KINDS = {name: kind for kind, name in NAMES.items()}
+
+
+def kind_of_name(name: str) -> int | None:
+    """Return the event type called *name*, or of that number; None: there is none."""
+    return int(name, 16) if re.fullmatch(KIND_NUMBER, name) else KINDS.get(name)

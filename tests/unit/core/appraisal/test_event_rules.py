@@ -194,6 +194,35 @@ def test_patterns_are_for_the_whole_text():
             check_events(asks, log(event(8, IPL, other)), "p")
 
 
+def test_brackets_in_a_pattern_are_themselves():
+    rule = {"type": "EV_IPL", "pcr": 8, "like": ["[ -e (hd0,gpt?)/* ]"]}
+    asks = parse_events({"pcrs": [8], "rules": [rule]})
+    check_events(asks, log(event(8, IPL, b"[ -e (hd0,gpt1)/grub.cfg ]")), "p")
+    with pytest.raises(EventUnknown):
+        check_events(asks, log(event(8, IPL, b"e")), "p")
+
+
+def test_separator_that_tells_of_an_error_ends_the_firmwares_part_and_is_no_separator():
+    """PFP 1.05, 10.4.1: the digest is of the number 1, the data says what went wrong."""
+    failed = event(7, SEPARATOR, b"out of memory", hashed=b"\1\0\0\0")
+    with pytest.raises(EventUnknown) as refused:
+        check_events(rules(), log(failed, *GOOD), "p")
+    assert refused.value.where == "event 1 (PCR 7, EV_SEPARATOR)"
+    lenient = {"type": "EV_SEPARATOR", "pcr": 7, "digests": [sha(b"\1\0\0\0").hex()]}
+    with pytest.raises(EventUnknown, match="no rule") as refused:
+        check_events(rules(lenient), log(failed, *GOOD), "p")
+    assert refused.value.where == "event 2 (PCR 7, EV_EFI_VARIABLE_DRIVER_CONFIG)"
+
+
+@pytest.mark.parametrize("kind", ["0x000005fe", 0x5FE])
+def test_type_without_a_name_is_written_as_its_number(kind):
+    strange = event(8, 0x5FE, b"what a launch of 2030 measures")
+    rule = {"type": kind, "pcr": 8, "data": [strange.data.hex()]}
+    asks = parse_events({"pcrs": [8], "rules": [rule]})
+    assert check_events(asks, log(strange), "p").accepted == 1
+    assert parse_events(events_document(propose_rules(log(strange), "sha256", [8]))).rules
+
+
 def database(*hashes: bytes) -> bytes:
     kind = bytes.fromhex("2616c4c14c509240aca941f936934328")
     size = 28 + 48 * len(hashes)

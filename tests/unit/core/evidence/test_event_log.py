@@ -119,6 +119,42 @@ def test_zeros_behind_the_last_event_of_a_sha1_log_are_no_event():
     assert parse_event_log(only + bytes(320)) == parse_event_log(only)
 
 
+@pytest.mark.parametrize("padding", [1, 4, 8, 4096])
+@pytest.mark.parametrize("last", [b"", bytes(4), b"\xff" * 4])
+def test_erased_room_behind_the_last_event_is_no_event(padding, last):
+    log = agile_log(event(0, 8, D1), event(7, 4, b"\xff" * 32, last))
+    assert len(parse_event_log(log).events) == 2
+    assert parse_event_log(log + b"\xff" * padding) == parse_event_log(log)
+
+
+def test_event_behind_erased_room_is_not_overlooked():
+    refused(agile_log(event(0, 8, D1)) + b"\xff" * 64 + event(0, 8, D2))
+
+
+def test_log_of_a_dynamic_launch_behind_the_firmwares_is_read_with_its_own_header():
+    """As from tboot or Linux: the firmware's log, then another with its own Spec ID event."""
+    launch = agile_log(event(17, EVTYPE_HASH_START, D1), event(18, EVTYPE_MLE_HASH, D2))
+    log = parse_event_log(agile_log(event(0, 8, D1)) + launch)
+    assert [one.pcr for one in log.events] == [0, 17, 18]
+    assert replay(log, "sha256")[17] == extended(bytes(32), D1)
+    other = spec_id(algorithms=b"\1\0\0\0\x12\0\x20\0", vendor=b"txt")
+    sm3 = event(17, EVTYPE_HASH_START, D2).replace(b"\x0b\0", b"\x12\0", 1)
+    log = parse_event_log(agile_log(event(0, 8, D1)) + agile_log(sm3, header=other))
+    assert log.banks == ("sha256", "sm3_256")
+    assert [one.digests for one in log.events] == [{"sha256": D1}, {"sm3_256": D2}]
+
+
+def test_spec_id_event_among_the_events_is_informative():
+    note = event(0, EV_NO_ACTION, bytes(32), spec_id())
+    log = parse_event_log(agile_log(event(0, 8, D1), note, event(0, 8, D2)))
+    assert replay(log, "sha256")[0] == extended(bytes(32), D1, D2)
+
+
+def test_header_of_algorithms_nobody_knows_has_no_banks():
+    header = spec_id(algorithms=b"\1\0\0\0\x99\0\x20\0")
+    assert parse_event_log(agile_log(header=header)).banks == ()
+
+
 def test_event_behind_zeros_is_not_overlooked():
     refused(agile_log(event(0, 8, D1)) + bytes(16) + event(0, 8, D2))
 

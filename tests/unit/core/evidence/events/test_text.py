@@ -74,3 +74,17 @@ def test_bytes_that_firmware_put_behind_a_variable_are_told_from_what_was_hashed
     structure = variable("Shim", b"cert")
     event = ipl(structure + b"\xaf", structure, EV_EFI_VARIABLE_AUTHORITY)
     assert coverage(event, "sha256") == "structure"
+
+
+@pytest.mark.parametrize("hashed", [0, 1, 5, 6])
+def test_bytes_behind_a_variable_of_which_some_were_hashed(hashed):
+    """shim of 2019 logs six bytes behind the certificate, and hashes five of them."""
+    structure, behind = variable("Shim", b"cert"), bytes(5) + b"\xaf"
+    event = ipl(structure + behind, structure + behind[:hashed], EV_EFI_VARIABLE_AUTHORITY)
+    assert coverage(event, "sha256") == ("event" if hashed == 6 else "structure")
+
+
+def test_half_a_variable_that_was_hashed_covers_nothing():
+    structure = variable("Shim", b"cert")
+    event = ipl(structure, structure[:-1], EV_EFI_VARIABLE_AUTHORITY)
+    assert coverage(event, "sha256") == "nothing"
