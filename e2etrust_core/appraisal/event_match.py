@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal, assert_never
@@ -15,19 +16,28 @@ from e2etrust_core.appraisal.event_rules import (
     DatabaseHas,
     DigestAmong,
     EventRule,
+    FieldPatterns,
+    FieldsLike,
     TextLike,
     VariableIs,
+    VariableLike,
 )
 from e2etrust_core.evidence.errors import EventLogError
 from e2etrust_core.evidence.event_log import Event
 from e2etrust_core.evidence.events.coverage import Covered, coverage
-from e2etrust_core.evidence.events.kinds import VARIABLE_KINDS, name_of_kind
-from e2etrust_core.evidence.events.text import covered_text
+from e2etrust_core.evidence.events.fields import Field, fields_of
+from e2etrust_core.evidence.events.kinds import (
+    EV_EFI_VARIABLE_AUTHORITY,
+    VARIABLE_KINDS,
+    name_of_kind,
+)
+from e2etrust_core.evidence.events.text import covered_text, text_of
 from e2etrust_core.evidence.events.variables import (
     CERT_SHA256,
     CERT_X509,
     EfiSignature,
     EfiVariable,
+    decode_authority,
     decode_signature_lists,
     decode_variable,
 )
@@ -95,11 +105,23 @@ def match(rule: EventRule, seen: SeenEvent) -> Match:
         return _borne_out(seen.event.data in accept.data, seen.covered)
     if isinstance(accept, TextLike):
         return "yes" if _is_like(seen.text, accept) else "no"
-    if isinstance(accept, VariableIs):
+    if isinstance(accept, FieldsLike):
+        return _fields(seen, accept)
+    if isinstance(accept, VariableIs | VariableLike | DatabaseHas):
         return _variable(seen, accept)
-    if isinstance(accept, DatabaseHas):
-        return _database(seen, accept)
     assert_never(accept)
+
+
+def entries_of(seen: SeenEvent) -> frozenset[str]:
+    """Return the names of the entries that the event's variable holds, a signature database.
+
+    :raises EventLogError: it is none.
+    """
+    if seen.variable is None:
+        raise EventLogError("the event is of no variable")
+    if seen.event.kind == EV_EFI_VARIABLE_AUTHORITY:
+        return frozenset({entry_name(decode_authority(seen.variable.data))})
+    return frozenset(map(entry_name, decode_signature_lists(seen.variable.data)))
 
 
 def entry_name(entry: EfiSignature) -> str:
@@ -136,25 +158,52 @@ def _named(seen: SeenEvent, vendor: UUID, name: str) -> EfiVariable | None:
     return found if found is not None and (found.vendor, found.name) == (vendor, name) else None
 
 
-def _variable(seen: SeenEvent, accept: VariableIs) -> Match:
+def _variable(seen: SeenEvent, accept: VariableIs | VariableLike | DatabaseHas) -> Match:
     found = _named(seen, accept.vendor, accept.name)
     if found is None:
         return "no"
     # A digest of the contents alone would leave the name to whoever wrote the log.
     if seen.covered not in _NAMED:
         return "uncovered"
-    return "yes" if found.data in accept.data else "refused"
+    if isinstance(accept, VariableIs):
+        accepted = found.data in accept.data
+    elif isinstance(accept, VariableLike):
+        accepted = _is_like(text_of(found.data), accept.contents)
+    else:
+        accepted = _has_entries(seen, accept)
+    return "yes" if accepted else "refused"
 
 
-def _database(seen: SeenEvent, accept: DatabaseHas) -> Match:
-    found = _named(seen, accept.vendor, accept.name)
-    if found is None:
-        return "no"
-    if seen.covered not in _NAMED:
-        return "uncovered"
+def _has_entries(seen: SeenEvent, accept: DatabaseHas) -> bool:
     try:
-        entries = {entry_name(entry) for entry in decode_signature_lists(found.data)}
+        entries = entries_of(seen)
     except EventLogError:
-        return "refused"
-    allowed = accept.only is None or entries <= accept.only
-    return "yes" if allowed and accept.including <= entries else "refused"
+        return False
+    return (accept.only is None or entries <= accept.only) and accept.including <= entries
+
+
+def _fields(seen: SeenEvent, accept: FieldsLike) -> Match:
+    asked = {one.field for one in (*accept.each, *accept.has)}
+    found = _by_name(fields_of(seen.event, seen.covered, seen.text))
+    if not asked <= found.keys():
+        told = _by_name(fields_of(seen.event, "event", seen.text))
+        return "uncovered" if asked <= told.keys() else "no"
+    accepted = all(
+        _is_one_of(value, one) for one in accept.each for value in found[one.field]
+    ) and all(_is_there(found[one.field], one) for one in accept.has)
+    if accepted:
+        return "yes"
+    # Texts are told apart by what they say: one that differs is another text.
+    return "refused" if "word" not in asked else "no"
+
+
+def _by_name(fields: Iterable[Field]) -> dict[str, tuple[str, ...]]:
+    return {one.name: one.values for one in fields}
+
+
+def _is_one_of(value: str, asked: FieldPatterns) -> bool:
+    return any(is_like(value, pattern) for pattern in asked.patterns)
+
+
+def _is_there(values: tuple[str, ...], asked: FieldPatterns) -> bool:
+    return all(any(is_like(value, one) for value in values) for one in asked.patterns)

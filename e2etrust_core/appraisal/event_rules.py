@@ -54,10 +54,41 @@ class VariableIs:
 
 
 @dataclass(frozen=True, slots=True)
+class VariableLike:
+    """An EFI variable whose contents are such a text."""
+
+    vendor: UUID
+    name: str
+    contents: TextLike
+
+
+@dataclass(frozen=True, slots=True)
+class FieldPatterns:
+    """A field of an event (:data:`.fields.FIELDS`), and patterns for it as in :class:`TextLike`."""
+
+    field: str
+    patterns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldsLike:
+    """Fields that the event's digest bears out.
+
+    ``each``: every value of the field is like one of the patterns; ``has``: for every pattern
+    there is a value.  What is not named may be anything.
+    """
+
+    #: Both by field, in the order of their names.
+    each: tuple[FieldPatterns, ...]
+    has: tuple[FieldPatterns, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseHas:
     """A signature database (PK, KEK, db, dbx): which entries there may be, and which must.
 
-    Entries are named as :func:`.event_match.entry_name` does; ``only`` None: any may be there.
+    Of EV_EFI_VARIABLE_AUTHORITY it is the one entry that let an image run.  Entries are named as
+    :func:`.event_match.entry_name` does; ``only`` None: any may be there.
     """
 
     vendor: UUID
@@ -71,7 +102,16 @@ class Anything:
     """Accepted unseen.  It must be said; a row tells how many events were."""
 
 
-Accept = DigestAmong | DataAmong | TextLike | VariableIs | DatabaseHas | Anything
+Accept = (
+    DigestAmong
+    | DataAmong
+    | TextLike
+    | VariableIs
+    | VariableLike
+    | DatabaseHas
+    | FieldsLike
+    | Anything
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +129,7 @@ class EventRule:
     phase: Phase = "any"
 
     def __str__(self) -> str:
-        if isinstance(self.accept, VariableIs | DatabaseHas):
+        if isinstance(self.accept, VariableIs | VariableLike | DatabaseHas):
             return f"{name_of_kind(self.kind)} {self.accept.name}"
         return name_of_kind(self.kind)
 

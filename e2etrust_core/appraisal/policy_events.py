@@ -2,10 +2,11 @@
 """The ``events`` section of a policy: read, and written out again.
 
 Fields of a rule: ``type`` (a name of TCG PFP 1.05, table 27, or a number), ``pcr`` (one or a
-list), ``times`` (a number, ``[least, most]``, ``optional`` or ``any``; once if not said), ``phase`` (``before`` or
-``after`` the PCR's separator, or ``any``), and one way to accept: ``digests``, ``data``, ``text``
-and ``like``, ``variable`` (with ``vendor``) and its ``data``, or its ``only`` and ``including``
-entries, or ``anything: true``.
+list), ``times`` (a number, ``[least, most]``, ``optional`` or ``any``; once if not said),
+``phase`` (``before`` or ``after`` the PCR's separator, or ``any``), and one way to accept:
+``digests``, ``measured`` and ``measured_text``; ``data``; ``text`` and ``like``; ``variable`` (with
+``vendor``) and its ``data``, ``text`` and ``like``, or ``only`` and ``including`` entries; ``each``
+and ``has``; or ``anything: true``.
 """
 
 from __future__ import annotations
@@ -22,10 +23,14 @@ from e2etrust_core.appraisal.event_rules import (
     DigestAmong,
     EventRule,
     EventRules,
+    FieldsLike,
     Phase,
     TextLike,
     VariableIs,
+    VariableLike,
 )
+from e2etrust_core.appraisal.policy_event_fields import fields_document, parse_fields
+from e2etrust_core.crypto import digest_of
 from e2etrust_core.errors import PolicyError
 from e2etrust_core.evidence.events.kinds import (
     EV_EFI_VARIABLE_DRIVER_CONFIG,
@@ -33,6 +38,7 @@ from e2etrust_core.evidence.events.kinds import (
     kind_of_name,
     name_of_kind,
 )
+from e2etrust_core.evidence.events.text import encodings
 from e2etrust_core.evidence.events.variables import (
     EFI_GLOBAL,
     IMAGE_SECURITY_DATABASE,
@@ -44,13 +50,16 @@ _FIELDS = {"bank", "pcrs", "rules"}
 _RULE_FIELDS = {"type", "pcr", "times", "phase"}
 #: Which fields may stand together to say what is accepted.
 _WAYS: tuple[frozenset[str], ...] = (
-    frozenset({"digests"}),
+    frozenset({"digests", "measured", "measured_text"}),
     frozenset({"data"}),
     frozenset({"text", "like"}),
     frozenset({"variable", "vendor", "data"}),
+    frozenset({"variable", "vendor", "text", "like"}),
     frozenset({"variable", "vendor", "only", "including"}),
+    frozenset({"each", "has"}),
     frozenset({"anything"}),
 )
+_BY_DIGEST = {"digests", "measured", "measured_text"}
 _WAY_FIELDS = frozenset().union(*_WAYS)
 _MAX_RULES = 4096
 _MAX_TIMES = 1024
@@ -60,7 +69,8 @@ _VENDORS = {
     **dict.fromkeys(("SecureBoot", "PK", "KEK", "AuditMode", "DeployedMode"), EFI_GLOBAL),
     **dict.fromkeys(("SetupMode", "BootOrder", "BootNext"), EFI_GLOBAL),
     **dict.fromkeys(("db", "dbx", "dbt", "dbr"), IMAGE_SECURITY_DATABASE),
-    **dict.fromkeys(("MokList", "MokListX", "MokListTrusted", "SbatLevel"), SHIM_LOCK),
+    **dict.fromkeys(("MokList", "MokListX", "MokListTrusted", "SbatLevel", "Shim"), SHIM_LOCK),
+    "vendor_db": IMAGE_SECURITY_DATABASE,
 }
 
 
@@ -166,23 +176,47 @@ def _accept(rule: dict[str, Any], kind: int, bank: str, where: str) -> Accept:
         if rule["anything"] is not True:
             raise PolicyError(f"{where}: anything: true, or leave it out")
         return Anything()
-    if "digests" in said:
-        return DigestAmong(_hexes(rule["digests"], f"{where}: digests", HASHES[bank].size))
+    if said <= _BY_DIGEST:
+        return DigestAmong(_digests(rule, bank, where))
+    if said <= {"each", "has"}:
+        return parse_fields(rule, where)
     if "variable" in said or "vendor" in said:
         return _variable(rule, kind, where)
     if "data" in said:
         return DataAmong(_hexes(rule["data"], f"{where}: data"))
     if said <= {"text", "like"}:
-        texts = _texts(rule.get("text", []), f"{where}: text")
-        return TextLike(frozenset(texts), _texts(rule.get("like", []), f"{where}: like"))
+        return _text(rule, where)
     raise PolicyError(f"{where}: only and including are about a variable")
 
 
 def _ways() -> str:
-    return "digests, data, text or like, variable, anything"
+    return "digests or measured, data, text or like, variable, each or has, anything"
 
 
-def _variable(rule: dict[str, Any], kind: int, where: str) -> VariableIs | DatabaseHas:
+def _digests(rule: dict[str, Any], bank: str, where: str) -> frozenset[bytes]:
+    """What was measured is compiled into what its digests are: nothing of it is in the log."""
+    name = HASHES[bank].hashlib_name
+    found = set[bytes]()
+    if "digests" in rule:
+        found |= _hexes(rule["digests"], f"{where}: digests", HASHES[bank].size)
+    if "measured" in rule:
+        measured = _hexes(rule["measured"], f"{where}: measured")
+        found |= {digest_of(name, data) for data in measured}
+    texts = _texts(rule.get("measured_text", []), f"{where}: measured_text")
+    found |= {digest_of(name, raw) for text in texts for raw in encodings(text)}
+    if not found:
+        raise PolicyError(f"{where}: measured_text: a list of texts; it may not be empty")
+    return frozenset(found)
+
+
+def _text(rule: dict[str, Any], where: str) -> TextLike:
+    texts = _texts(rule.get("text", []), f"{where}: text")
+    return TextLike(frozenset(texts), _texts(rule.get("like", []), f"{where}: like"))
+
+
+def _variable(
+    rule: dict[str, Any], kind: int, where: str
+) -> VariableIs | VariableLike | DatabaseHas:
     name = rule.get("variable")
     if kind not in VARIABLE_KINDS or not isinstance(name, str) or not 0 < len(name) <= 128:
         raise PolicyError(f"{where}: variable: a name, with a type of variables")
@@ -191,8 +225,12 @@ def _variable(rule: dict[str, Any], kind: int, where: str) -> VariableIs | Datab
         raise PolicyError(f"{where}: vendor: the GUID whose variable {name} is")
     if "data" in rule:
         return VariableIs(vendor, name, _hexes(rule["data"], f"{where}: data"))
+    if {"text", "like"} & rule.keys():
+        return VariableLike(vendor, name, _text(rule, where))
     if not {"only", "including"} & rule.keys():
-        raise PolicyError(f"{where}: variable: its data, or the entries it has (only, including)")
+        raise PolicyError(
+            f"{where}: variable: its data, text or like, or entries (only, including)"
+        )
     only = None if "only" not in rule else _entries(rule["only"], f"{where}: only")
     return DatabaseHas(vendor, name, only, _entries(rule.get("including", []), where))
 
@@ -264,12 +302,15 @@ def _accept_document(accept: Accept) -> dict[str, Any]:
             return {"digests": sorted(one.hex() for one in digests)}
         case DataAmong(data):
             return {"data": sorted(one.hex() for one in data)}
-        case TextLike(exact, patterns):
-            said = {"text": sorted(exact), "like": list(patterns)}
-            return {field: texts for field, texts in said.items() if texts}
+        case TextLike():
+            return _text_document(accept)
+        case FieldsLike():
+            return fields_document(accept)
+        case VariableLike(vendor, name, contents):
+            return {"variable": name, "vendor": str(vendor), **_text_document(contents)}
         case VariableIs(vendor, name, data):
-            contents = sorted(one.hex() for one in data)
-            return {"variable": name, "vendor": str(vendor), "data": contents}
+            held = sorted(one.hex() for one in data)
+            return {"variable": name, "vendor": str(vendor), "data": held}
         case DatabaseHas(vendor, name, only, including):
             entries = {"including": sorted(including)}
             if only is not None:
@@ -277,3 +318,8 @@ def _accept_document(accept: Accept) -> dict[str, Any]:
             return {"variable": name, "vendor": str(vendor), **entries}
         case Anything():
             return {"anything": True}
+
+
+def _text_document(accept: TextLike) -> dict[str, Any]:
+    said = {"text": sorted(accept.exact), "like": list(accept.patterns)}
+    return {field: texts for field, texts in said.items() if texts}

@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from e2etrust_core.appraisal.policy import MAX_VERSION
+from e2etrust_core.appraisal.policy_event_fields import MAX_PATTERNS
 from e2etrust_core.appraisal.policy_ima import FILE_NAME
 from e2etrust_core.appraisal.policy_mac import ANY, FLAG, POLICY_DIGEST
 from e2etrust_core.appraisal.policy_tpm import ACCEPTED_BY, EK_DIGEST, MANUFACTURER
 from e2etrust_core.appraisal.policy_windows import MOMENT
+from e2etrust_core.evidence.events.fields import FIELDS
 from e2etrust_core.evidence.events.kinds import KIND_NUMBER, KINDS
 from e2etrust_core.suites import HASHES, SUITES
 from e2etrust_core.trust_names import HIGHEST_LEVEL, LOWEST_LEVEL
@@ -37,7 +39,7 @@ def _accepted(value: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 #: The second number goes up with each addition, the first where a policy may not be one any more.
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 
 
 def policy_schema() -> dict[str, Any]:
@@ -136,14 +138,36 @@ def _events() -> dict[str, Any]:
         "like": _accepted(_TEXT, maxItems=1024),
         "variable": {"type": "string", "minLength": 1, "maxLength": 128},
         "vendor": {"type": "string", "format": "uuid"},
+        "measured": _accepted(_HEX, minItems=1),
+        "measured_text": _accepted(_TEXT, minItems=1, maxItems=1024),
         "only": _accepted(_ENTRY),
         "including": {"type": "array", "items": _ENTRY},
+        "each": _fields(_accepted({"type": "string"}, minItems=1, maxItems=MAX_PATTERNS)),
+        "has": _fields(
+            {
+                "type": "array",
+                "items": {"type": "string"},
+                "minItems": 1,
+                "maxItems": MAX_PATTERNS,
+            }
+        ),
         "anything": {"const": True},
     }
-    ways = ["digests", "data", "text", "like", "variable", "anything"]
+    ways = ["digests", "measured", "measured_text", "data", "text", "like", "variable", "each"]
+    ways += ["has", "anything"]
     rule = {**_object(fields, "type", "pcr"), "anyOf": [{"required": [way]} for way in ways]}
     rules = {"type": "array", "minItems": 1, "maxItems": 4096, "items": rule}
     return _object({"bank": _BANK, "pcrs": pcrs, "rules": rules}, "pcrs", "rules")
+
+
+def _fields(patterns: dict[str, Any]) -> dict[str, Any]:
+    """Fields of an event, and what is said of each."""
+    return {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"enum": sorted(FIELDS)},
+        "additionalProperties": patterns,
+    }
 
 
 def _ima() -> dict[str, Any]:

@@ -17,6 +17,7 @@ from e2etrust_core.errors import PolicyError
 #: Fields whose lists say what is accepted.  What is left out of them is refused, so a policy
 #: accepts less with every window that closes.
 WINDOWED = frozenset({"digests", "data", "text", "like", "only", "allow", "signed_by", "exclude"})
+WINDOWED |= {"measured", "measured_text", "each"}
 WINDOWED |= {"policies", "suites", "manufacturers", "ek_accepted_by", "eks"}
 _VALUES = "pcrs"
 MAX_MOMENTS = 16

@@ -43,12 +43,15 @@ def covered_text(event: Event, bank: str) -> str | None:
     name = HASHES[bank].hashlib_name
     for measured in _could_be_measured(event):
         if hmac.compare_digest(digest, digest_of(name, measured)):
-            return _text(measured)
+            return text_of(measured)
     return None
 
 
 def encodings(text: str) -> Iterator[bytes]:
-    """Yield what is hashed of *text* by what is known to measure texts."""
+    """Yield what is hashed of *text* by what is known to measure texts.
+
+    ``measured_text`` of a policy is compiled with it.
+    """
     for encoded, zero in ((text.encode(), b"\0"), (text.encode("utf-16-le"), b"\0\0")):
         yield encoded
         yield encoded + zero
@@ -81,7 +84,8 @@ def _is_wide(raw: bytes) -> bool:
     return len(raw) > 1 and not any(raw[1::2])
 
 
-def _text(raw: bytes) -> str | None:
+def text_of(raw: bytes) -> str | None:
+    """Return *raw* as text (UTF-8 or UTF-16), without closing zeros; None where it is none."""
     if not raw or len(raw) > MAX_TEXT:
         return None
     wide = len(raw) % 2 == 0 and _is_wide(raw)

@@ -23,6 +23,7 @@ _MAX_NAME = 1024
 _MAX_SIGNATURES = 65536
 _LIST_HEADER = 28
 _OWNER = 16
+_SHA256 = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,27 @@ def decode_variable(data: bytes) -> EfiVariable:
     if characters > _MAX_NAME:
         raise EventLogError(f"EFI variable: a name of {characters} characters")
     return EfiVariable(vendor, reader.text16(characters), reader.take(size), reader.rest())
+
+
+def decode_authority(data: bytes) -> EfiSignature:
+    """Decode what let an image run: one entry of a signature database, without its list.
+
+    TCG PC Client PFP 1.05, 10.4.2 has the owner in front; shim leaves it out of certificates of
+    its own.  The type is not told: a certificate, or a hash where it is as long as one.
+
+    :raises EventLogError: too short to be either.
+    """
+    if _is_der(data):
+        return EfiSignature(CERT_X509, UUID(int=0), data)
+    if len(data) <= _OWNER:
+        raise EventLogError(f"signature of {len(data)} bytes")
+    owner, body = UUID(bytes_le=data[:_OWNER]), data[_OWNER:]
+    return EfiSignature(CERT_SHA256 if len(body) == _SHA256 else CERT_X509, owner, body)
+
+
+def _is_der(data: bytes) -> bool:
+    """Is *data* one DER SEQUENCE of two bytes of length, to its last byte?"""
+    return data[:2] == b"\x30\x82" and len(data) == 4 + int.from_bytes(data[2:4], "big")
 
 
 def decode_signature_lists(data: bytes) -> list[EfiSignature]:

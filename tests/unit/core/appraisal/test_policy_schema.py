@@ -27,6 +27,8 @@ from tests.vectors import vectors
 
 VALUE = "00" * 32
 HEAD = f"name: p\nhosts: ['*']\npcrs: {{sha256: {{7: ['{VALUE}']}}}}\n"
+TIMED = "{accept: '', until: '2026-12-01T00:00:00Z'}"
+EVENTS = "name: p\nhosts: [a]\nevents: {pcrs: [4], rules: ["
 RULE = "{type: EV_SEPARATOR, pcr: 4, data: ['00000000']}"
 
 
@@ -72,6 +74,11 @@ GOOD = [
     HEAD.replace("]}}", f", {{accept: '{VALUE}', until: '2026-12-01T00:00:00Z'}}]}}}}"),
     HEAD + "ima: {allow: [a.sha256, {accept: b, until: '2026-12-01 00:00:00+08:00'}]}\n",
     f"name: p\nhosts: [a]\nevents: {{pcrs: [4], rules: [{RULE}]}}\n",
+    EVENTS + "{type: EV_IPL, pcr: 4, measured: ['01'], measured_text: [a]}]}\n",
+    EVENTS + f"{{type: EV_IPL, pcr: 4, digests: ['{VALUE}'], measured_text: [a]}}]}}\n",
+    EVENTS + f"{{type: EV_IPL, pcr: 4, each: {{word: ['a*', {TIMED}]}}}}]}}\n",
+    EVENTS + "{type: EV_EFI_VARIABLE_AUTHORITY, pcr: 4, variable: SbatLevel, like: ['sbat,*']}]}\n",
+    EVENTS + "{type: '0x00000502', pcr: 4, data: ['01']}]}\n",
 ]
 BAD = [
     "name: p\nhosts: ['*']\n",
@@ -121,6 +128,11 @@ BAD = [
     HEAD + "events: {pcrs: [4], rules: []}\n",
     HEAD + "events: {pcrs: [4], rules: [{type: EV_NONE, pcr: 4, anything: true}]}\n",
     HEAD + "events: {pcrs: [4], rules: [{type: EV_SEPARATOR, pcr: 4}]}\n",
+    EVENTS + "{type: EV_IPL, pcr: 4, each: {word: []}}]}\n",
+    EVENTS + "{type: EV_IPL, pcr: 4, has: {colour: [red]}}]}\n",
+    EVENTS + "{type: EV_IPL, pcr: 4, measured_text: []}]}\n",
+    EVENTS + "{type: '0x502', pcr: 4, data: ['01']}]}\n",
+    EVENTS + f"{{type: EV_IPL, pcr: 4, has: {{word: [a, {TIMED}]}}}}]}}\n",
 ]
 
 
