@@ -7,8 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
-from e2etrust_client.appraise.folder import RecordedEvidence, RecordedQuote
-from e2etrust_core.appraisal.appraise import TPM_IDENTITY, add_event_policy_row, add_ima_rows
+from e2etrust_client.appraise.folder import LATER_LOG, RecordedEvidence, RecordedQuote
+from e2etrust_core.appraisal.appraise import (
+    EVENT_LOG,
+    EVENT_POLICY,
+    IMA_LIST,
+    IMA_POLICY,
+    MAC_STATE,
+    PCR_POLICY,
+    TPM_IDENTITY,
+    add_event_policy_row,
+    add_ima_rows,
+)
 from e2etrust_core.appraisal.checks import Rows
 from e2etrust_core.appraisal.errors import EventLogAbsent, EventLogMismatch
 from e2etrust_core.appraisal.model import CheckResult, HostPolicy
@@ -19,8 +29,9 @@ from e2etrust_core.appraisal.tpm_checks import check_tpm, vouched
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.ek_certificate import verify_ek_certificate
 from e2etrust_core.evidence.errors import ImaListMismatch, QuoteError, SignerForeign
-from e2etrust_core.evidence.event_log import INFORMATIVE
+from e2etrust_core.evidence.event_log import INFORMATIVE, EventLog
 from e2etrust_core.evidence.ima_list import IMA_PCR, ImaEntry, entries_quoted, parse_ima_list
+from e2etrust_core.evidence.later_log import events_quoted, joined
 from e2etrust_core.evidence.model import HostEvidence, PcrSelection
 from e2etrust_core.evidence.quote import (
     QUOTE_CHECKS,
@@ -104,15 +115,20 @@ def _quote_rows(
         else:
             rows.run(name, _HELD[name], partial(check, case))
     if case is None or not rows.all_passed:
+        _add_unreached(rows, evidence, question, recorded)
         return
     if question.ek_authorities is not None or (question.policy and question.policy.tpm):
         held = "an authority vouches for the endorsement key that the quote's key is under"
         if question.ek_authorities is None:
             held = "the TPM is as the policy accepts"
         rows.run(TPM_IDENTITY, held, lambda: _check_tpm(case, evidence, question, now))
-    if evidence.event_log is not None:
+    log = evidence.event_log
+    if log is not None:
         held = "the event log comes to the quoted values"
-        rows.run("event-log", held, lambda: _check_log(recorded, evidence, question))
+        if (later := evidence.later_log) is not None:
+            log, counted = _with_later(log, later, recorded, question)
+            held += f", with {counted} of {len(later.events)} records of {LATER_LOG}"
+        rows.run(EVENT_LOG, held, partial(_check_log, recorded, log, question))
     policy = question.policy
     if policy is not None and policy.ima is not None:
         found = HostEvidence(quote, ima=evidence.ima)
@@ -120,9 +136,38 @@ def _quote_rows(
     elif evidence.ima is not None and any(IMA_PCR in values for values in quote.pcrs.values()):
         entries = parse_ima_list(evidence.ima)
         held = "the IMA list comes to the quoted PCR 10"
-        rows.run("ima-list", held, lambda: _check_ima(recorded, entries))
+        rows.run(IMA_LIST, held, lambda: _check_ima(recorded, entries))
     if policy is not None:
-        _policy_rows(rows, policy, recorded, evidence)
+        _policy_rows(rows, policy, recorded, log)
+
+
+def _add_unreached(
+    rows: Rows, evidence: RecordedEvidence, question: Question, recorded: RecordedQuote
+) -> None:
+    """Every check that would have been made has its line."""
+    policy = question.policy
+    quotes_ima = any(IMA_PCR in values for values in recorded.quote.pcrs.values())
+    asked = [
+        (TPM_IDENTITY, question.ek_authorities or (policy and policy.tpm)),
+        (EVENT_LOG, evidence.event_log or (policy and policy.wants_event_log)),
+        (IMA_LIST, (policy and policy.ima) or (evidence.ima is not None and quotes_ima)),
+        (IMA_POLICY, policy and policy.ima),
+        (MAC_STATE, policy and policy.mac),
+        (EVENT_POLICY, policy and policy.events),
+        (PCR_POLICY, policy and (policy.pcrs or policy.events is None)),
+    ]
+    for name in [name for name, due in asked if due]:
+        rows.not_reached(name, rows.first_failed)
+
+
+def _with_later(
+    log: EventLog, later: EventLog, recorded: RecordedQuote, question: Question
+) -> tuple[EventLog, int]:
+    """Return the log with as many records of the later one as were quoted, and how many."""
+    seeds = {bank: seed for bank in log.banks if (seed := _seed(question.launch_measurement, bank))}
+    counted = events_quoted(log, later, recorded.quote.pcrs, seeds)
+    counted = len(later.events) if counted is None else counted
+    return joined(log, later, counted), counted
 
 
 def _selection(recorded: RecordedQuote, policy: HostPolicy | None) -> PcrSelection:
@@ -182,10 +227,7 @@ def _parent(case: QuoteCase, eks: dict[str, bytes]) -> tuple[str, bytes]:
     raise SignerForeign("the quote's key is under none of the folder's endorsement keys (ek_*.pub)")
 
 
-def _check_log(recorded: RecordedQuote, evidence: RecordedEvidence, question: Question) -> None:
-    log = evidence.event_log
-    if log is None:
-        raise EventLogAbsent("the folder holds no event log (bios_log)")
+def _check_log(recorded: RecordedQuote, log: EventLog, question: Question) -> None:
     asked = {event.pcr for event in log.events if event.kind not in INFORMATIVE} | {*_FIRMWARE_PCRS}
     asked -= {IMA_PCR}
     wrong: list[str] = []
@@ -233,19 +275,17 @@ def _check_ima(recorded: RecordedQuote, entries: list[ImaEntry]) -> None:
 
 
 def _policy_rows(
-    rows: Rows, policy: HostPolicy, recorded: RecordedQuote, evidence: RecordedEvidence
+    rows: Rows, policy: HostPolicy, recorded: RecordedQuote, log: EventLog | None
 ) -> None:
-    if policy.wants_event_log and evidence.event_log is None:
+    if policy.wants_event_log and log is None:
         absent = EventLogAbsent(f"policy {policy.name} asks for an event log and there is none")
-        rows.run("event-log", "", lambda: _refuse(absent))
+        rows.run(EVENT_LOG, "", lambda: _refuse(absent))
     if (rules := policy.events) is not None:
         hangs_together = rows.all_passed
-        add_event_policy_row(
-            rows, rules, evidence.event_log if hangs_together else None, policy.name
-        )
+        add_event_policy_row(rows, rules, log if hangs_together else None, policy.name)
     if policy.pcrs or policy.events is None:
         held = f"every PCR is as policy {policy.name} accepts"
-        rows.run("pcr-policy", held, lambda: check_policy(policy, recorded.quote.pcrs))
+        rows.run(PCR_POLICY, held, lambda: check_policy(policy, recorded.quote.pcrs))
 
 
 def _refuse(why: EventLogAbsent) -> None:
@@ -262,6 +302,10 @@ def _unchecked(evidence: RecordedEvidence, question: Question) -> list[str]:
         said.append("no EK authorities were given: the TPM may be anybody's")
     if evidence.event_log is None:
         said.append("the folder holds no event log (bios_log)")
+        if evidence.later_log is not None:
+            said.append(
+                f"{LATER_LOG} goes on from an event log, and there is none: it was not read"
+            )
     if evidence.ima is None:
         said.append("the folder holds no IMA list (ima_bin)")
     return said

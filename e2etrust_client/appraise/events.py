@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from e2etrust_core.evidence.event_log import EventLog
 from e2etrust_core.evidence.events.description import describe
+from e2etrust_core.evidence.later_log import joined
 
 _USUAL_BANK = "sha256"
 #: What the words of an event may be relied on for.
@@ -27,9 +28,14 @@ class ToldEvent:
     words: str
 
 
-def told_events(log: EventLog | None) -> list[ToldEvent]:
-    """Return the events of *log* in their order; the Spec ID event is none of them."""
+def told_events(log: EventLog | None, later: EventLog | None = None) -> list[ToldEvent]:
+    """Return the events of *log* in their order, and those of *later* behind them; Spec ID events
+    are none of them."""
     if log is None:
+        return []
+    if later is not None:
+        log = joined(log, later, len(later.events))
+    if not log.banks:
         return []
     bank = _USUAL_BANK if _USUAL_BANK in log.banks else log.banks[0]
     found = []

@@ -4,15 +4,18 @@
 ``NAME.msg``, ``NAME.sig`` and ``NAME.pcrs`` are a quote as tpm2_quote writes it (TPMS_ATTEST,
 TPMT_SIGNATURE, PCR values in its "serialized" format); ``ak_*.tpmt`` public areas of attestation
 keys (TPMT_PUBLIC), ``ek_*.pub`` of endorsement keys (TPM2B_PUBLIC), ``ekcert_*.der`` certificates;
-``bios_log`` is binary_bios_measurements, ``ima_bin`` binary_runtime_measurements.
+``bios_log`` is binary_bios_measurements, ``ima_bin`` binary_runtime_measurements,
+``tpm2-measure.log`` what systemd measured (JSON records of TCG's canonical event log).
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from e2etrust_core.errors import EvidenceError
+from e2etrust_core.evidence.canonical_log import MAX_CANONICAL_LOG, parse_canonical_log
 from e2etrust_core.evidence.event_log import EventLog, parse_event_log
 from e2etrust_core.evidence.ima_list import MAX_IMA_LIST, parse_ima_list
 from e2etrust_core.evidence.model import MAX_EVENT_LOG, PcrValues, Quote
@@ -20,6 +23,7 @@ from e2etrust_core.evidence.tpm_bytes import unsized
 from e2etrust_core.evidence.tpm_structures import decode_public, decode_signature
 from e2etrust_core.suites import HASH_BY_ID
 
+LATER_LOG = "tpm2-measure.log"
 _MAX_FILE = 64 * 1024
 _BANK_SLOTS = 16
 _DIGEST_SLOTS = 8
@@ -49,6 +53,8 @@ class RecordedEvidence:
     eks: dict[str, bytes]
     ek_certificates: dict[str, bytes]
     event_log: EventLog | None
+    #: What was measured after the firmware.
+    later_log: EventLog | None
     ima: bytes | None
 
 
@@ -72,6 +78,7 @@ def read_folder(folder: Path) -> RecordedEvidence:
         eks={path.name: _public(path, sized=True) for path in _files(folder, "ek_*.pub")},
         ek_certificates={path.name: _bytes(path) for path in _files(folder, "ekcert_*.der")},
         event_log=_event_log(folder / "bios_log"),
+        later_log=_later_log(folder / LATER_LOG),
         ima=_ima(folder / "ima_bin"),
     )
 
@@ -132,6 +139,10 @@ def _files(folder: Path, pattern: str) -> list[Path]:
 
 def _bytes(path: Path, limit: int = _MAX_FILE) -> bytes:
     try:
+        # A pipe would have us wait for whoever writes to it.
+        if not path.is_file():
+            path.stat()
+            raise FolderUnreadable(f"{path.name} is no file")
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as exc:
@@ -149,7 +160,8 @@ def _quote(message: Path) -> RecordedQuote:
     except EvidenceError as exc:
         raise FolderUnreadable(f"{message.stem}.sig: {exc.reason}") from None
     quote = Quote(_bytes(message), signature, parse_pcr_values(_bytes(values), values.name))
-    return RecordedQuote(message.stem, quote)
+    name = "".join(char if char.isprintable() else "?" for char in message.stem)
+    return RecordedQuote(name, quote)
 
 
 def _public(path: Path, *, sized: bool) -> bytes:
@@ -164,11 +176,17 @@ def _public(path: Path, *, sized: bool) -> bytes:
 
 
 def _event_log(path: Path) -> EventLog | None:
-    return parse_event_log(_bytes(path, MAX_EVENT_LOG)) if path.exists() else None
+    return parse_event_log(_bytes(path, MAX_EVENT_LOG)) if os.path.lexists(path) else None
+
+
+def _later_log(path: Path) -> EventLog | None:
+    if not os.path.lexists(path):
+        return None
+    return parse_canonical_log(_bytes(path, MAX_CANONICAL_LOG))
 
 
 def _ima(path: Path) -> bytes | None:
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     data = _bytes(path, MAX_IMA_LIST)
     parse_ima_list(data)  # what no reader can read is told before any check

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from dataclasses import asdict
@@ -24,17 +25,25 @@ _MAX_NONCE = 64
 
 def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
+    _speak_plainly()
     try:
         at = datetime.now(UTC) if arguments.at is None else _moment(arguments.at)
         question = _question(arguments, at)
         evidence = read_folder(arguments.folder)
         outcome = appraise_recorded(evidence, question, at)
-        told = told_events(evidence.event_log) if arguments.events else None
+        told = told_events(evidence.event_log, evidence.later_log) if arguments.events else None
     except E2ETrustError as exc:
         _tell_unreadable(exc, as_json=arguments.json)
         return UNREADABLE
     print(_as_json(outcome, told) if arguments.json else _as_text(outcome, told))
     return TRUSTED if outcome.trusted else NOT_TRUSTED
+
+
+def _speak_plainly() -> None:
+    """Names of files and words of logs may have characters that the terminal has not."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -161,7 +170,8 @@ def _as_json(outcome: Outcome, events: list[ToldEvent] | None) -> str:
 def _tell_unreadable(exc: E2ETrustError, *, as_json: bool) -> None:
     if as_json:
         told = {"code": exc.code, "reason": exc.reason, "remedy": exc.remedy}
-        print(json.dumps({"trusted": False, "error": told}, indent=2))
+        document = {"trusted": False, "checks": [], "unchecked": [], "error": told}
+        print(json.dumps(document, indent=2))
     remedy = f" ({exc.remedy})" if exc.remedy else ""
     print(f"e2etrust-appraise: {exc}{remedy}", file=sys.stderr)
 

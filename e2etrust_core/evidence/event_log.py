@@ -8,6 +8,7 @@ a story until its replay (:mod:`.replay`) equals quoted PCR values.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from e2etrust_core.evidence.errors import EventLogError
@@ -28,7 +29,8 @@ _SPEC_ID_03 = b"Spec ID Event03\0"
 _STARTUP_LOCALITY = b"StartupLocality\0"
 _MAX_ALGORITHMS = 16
 _MAX_DIGEST = 64
-_PCRS = 24
+#: As many PCRs as a platform has.
+PCRS = 24
 _HCRTM_LOCALITY = 4
 
 
@@ -86,7 +88,7 @@ def parse_event_log(data: bytes) -> EventLog:
         else:
             events.append(event)
     return EventLog(
-        tuple(banks) if sizes is not None else ("sha1",), tuple(events), _startup_locality(events)
+        tuple(banks) if sizes is not None else ("sha1",), tuple(events), startup_locality(events)
     )
 
 
@@ -140,7 +142,7 @@ def _agile_event(cursor: LittleEndianReader, sizes: dict[int, int]) -> Event:
 
 def _event(cursor: LittleEndianReader, pcr: int, kind: int, digests: dict[str, bytes]) -> Event:
     # Informative events may name no PCR at all; every other one extends the PCR it names.
-    if pcr >= _PCRS and kind not in INFORMATIVE:
+    if pcr >= PCRS and kind not in INFORMATIVE:
         raise EventLogError(f"event before byte {cursor.at}: there is no PCR {pcr}")
     return Event(pcr, kind, digests, cursor.take(cursor.uint(4)))
 
@@ -178,8 +180,13 @@ def _spec_id_algorithms(data: bytes) -> tuple[dict[int, int], int]:
     return sizes, 0
 
 
-def _startup_locality(events: list[Event]) -> int:
-    """PFP 10.4.5.3; an H-CRTM event says the same without words (TPM 2.0 Part 1, 17.10)."""
+def startup_locality(events: Sequence[Event]) -> int:
+    """Return the locality of TPM2_Startup, or 4 after an H-CRTM sequence.
+
+    PFP 10.4.5.3; an H-CRTM event says the same without words (TPM 2.0 Part 1, 17.10).
+
+    :raises EventLogError: it is stated twice, or is none that a TPM can be started from.
+    """
     found = [
         event.data
         for event in events

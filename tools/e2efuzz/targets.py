@@ -12,12 +12,14 @@ from typing import Any
 from e2etrust_core import messages, wire
 from e2etrust_core.appraisal.event_proposal import propose_rules
 from e2etrust_core.appraisal.policy import parse_timed_policy
-from e2etrust_core.evidence.event_log import Event, parse_event_log
+from e2etrust_core.evidence.canonical_log import parse_canonical_log
+from e2etrust_core.evidence.event_log import Event, EventLog, parse_event_log
 from e2etrust_core.evidence.events import kinds
 from e2etrust_core.evidence.events.description import describe
 from e2etrust_core.evidence.ima_fields import decode_fields
 from e2etrust_core.evidence.ima_frames import split_ima_list
 from e2etrust_core.evidence.ima_list import parse_ima_list
+from e2etrust_core.evidence.later_log import events_quoted
 from e2etrust_core.evidence.model import HostEvidence, Quote, RunningDomain
 from e2etrust_core.evidence.replay import replay
 from e2etrust_core.evidence.tpm_structures import (
@@ -47,6 +49,16 @@ def _event_log(data: bytes) -> None:
         for event in log.events:
             describe(event, bank)
         propose_rules(log, bank, range(8))
+
+
+def _canonical_log(data: bytes) -> None:
+    log = parse_canonical_log(data)
+    for bank in log.banks:
+        replay(log, bank)
+        for event in log.events:
+            describe(event, bank)
+    firmware = EventLog(("sha256",), (), 0)
+    events_quoted(firmware, log, {"sha256": {11: bytes(32)}}, {})
 
 
 def _event(data: bytes) -> None:
@@ -162,6 +174,10 @@ _P256 = bytes.fromhex(
     "0020 6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
     "0020 4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"
 )
+_A_PHASE = (
+    b'\x1e{"pcr":11,"digests":[{"hashAlg":"sha256","digest":"' + b"0" * 64 + b'"}],'
+    b'"content_type":"systemd","content":{"string":"sysinit","eventType":"phase"}}\n'
+)
 _POLICY = f"""name: p
 version: 3
 hosts: ["*"]
@@ -193,6 +209,7 @@ TARGETS = {
     target.name: target
     for target in (
         Target("event-log", "a TCG event log, replayed and told", _event_log, (_a_log(),)),
+        Target("later-log", "a canonical event log in JSON", _canonical_log, (_A_PHASE,)),
         Target("event", "one event's data", _event, (b"\x0d\1" + _a_variable("db", b"x"),)),
         Target("ima", "an IMA measurement list", _ima, (_an_ima_list(),)),
         Target("quote", "a TPMS_ATTEST", _quote, (_a_quote(),)),

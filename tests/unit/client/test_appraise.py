@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -287,3 +289,106 @@ def test_event_log_is_told_in_words_with_what_its_digests_vouch_for(folder, caps
     _, document = told(capsys, str(folder), "--events")
     assert len(document["events"]) == len(lines)
     assert "events" not in told(capsys, str(folder))[1]
+
+
+def test_checks_that_could_not_be_made_have_their_lines(folder, capsys):
+    altered(folder / "q_ecc.sig", 11)
+    asked = policy(folder)
+    code, document = told(capsys, str(folder), "--policy", str(asked))
+    assert code == 1
+    rows = {row["check"]: row["code"] for row in document["checks"] if row["evidence"] == "q_ecc"}
+    unreached = {check for check, why in rows.items() if why == "NOT_REACHED"}
+    assert {"event-log", "ima-list", "pcr-policy"} <= unreached
+    assert {row["check"] for row in document["checks"]} == set(rows)
+
+
+def test_answer_in_json_has_its_fields_whatever_happens(tmp_path, folder, capsys):
+    assert set(told(capsys, str(folder))[1]) == {"trusted", "checks", "unchecked"}
+    _, document = told(capsys, str(tmp_path / "nowhere"))
+    assert set(document) == {"trusted", "checks", "unchecked", "error"}
+    assert (document["trusted"], document["checks"]) == (False, [])
+
+
+@pytest.mark.parametrize("name", ["bios_log", "ima_bin", "q_ecc.sig", "tpm2-measure.log"])
+@pytest.mark.parametrize(
+    "make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/nowhere/x")]
+)
+def test_what_is_no_file_is_unreadable_and_named(folder, capsys, name, make):
+    path = folder / name
+    path.unlink(missing_ok=True)
+    make(path)
+    code, document = told(capsys, str(folder))
+    assert (code, document["error"]["code"]) == (2, "EVIDENCE_UNREADABLE")
+    assert name in document["error"]["reason"]
+
+
+@pytest.mark.parametrize("name", ["q_ecc.sig", "q_ecc.pcrs"])
+def test_quote_of_which_a_file_is_missing_is_unreadable(folder, capsys, name):
+    (folder / name).unlink()
+    code, document = told(capsys, str(folder))
+    assert code == 2
+    assert name in document["error"]["reason"]
+
+
+def test_one_quote_and_its_key_are_enough_and_what_is_missing_is_said(folder, capsys):
+    kept = {"q_rsa.msg", "q_rsa.sig", "q_rsa.pcrs", "ak_rsa.tpmt"}
+    for path in folder.iterdir():
+        if path.name not in kept:
+            path.unlink()
+    (folder / "README").write_text("not evidence")
+    code, document = told(capsys, str(folder), "--nonce", NONCE)
+    assert (code, {row["evidence"] for row in document["checks"]}) == (0, {"q_rsa"})
+    assert sum("the folder holds no" in said for said in document["unchecked"]) == 2
+    assert told(capsys, str(folder), "--events")[1]["events"] == []
+
+
+def test_folder_of_a_log_alone_is_unreadable(folder, capsys):
+    for path in folder.iterdir():
+        if path.name != "bios_log":
+            path.unlink()
+    assert told(capsys, str(folder))[0] == 2
+
+
+def test_name_of_a_quote_cannot_write_lines_of_its_own(folder, capsys):
+    for path in folder.glob("q_ecc.*"):
+        path.rename(folder / f"q_ecc\npass  q\udcff{path.suffix}")
+    assert main([str(folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line[:4] in ("pass", "note", "trus") for line in lines)
+    assert any("q_ecc?pass" in line for line in lines)
+
+
+def measured(text: bytes, pcr: int) -> dict:
+    digests = [{"hashAlg": "sha256", "digest": hashlib.sha256(text).hexdigest()}]
+    content = {"string": text.decode(), "eventType": "phase"}
+    return {"pcr": pcr, "digests": digests, "content_type": "systemd", "content": content}
+
+
+def test_log_of_systemd_is_held_against_the_quote_as_the_firmwares_is(folder, capsys):
+    """The capture has none: one that says nothing of the quoted PCRs fits it, others do not."""
+    path = folder / "tpm2-measure.log"
+    path.write_text("\x1e" + json.dumps(measured(b"sysinit", 15)) + "\n")
+    code, document = told(capsys, str(folder), "--events")
+    reasons = {row["reason"] for row in document["checks"] if row["check"] == "event-log"}
+    assert code == 0
+    assert reasons == {
+        "the event log comes to the quoted values, with 1 of 1 records of tpm2-measure.log"
+    }
+    assert document["events"][-1]["words"] == '"sysinit"'
+    assert document["events"][-1]["covered"] == "text"
+    # A record of a quoted PCR that came after the quote does not count.
+    path.write_text("\x1e" + json.dumps(measured(b"os-separator", 7)) + "\n")
+    code, document = told(capsys, str(folder))
+    reasons = {row["reason"] for row in document["checks"] if row["check"] == "event-log"}
+    assert code == 0
+    assert all("with 0 of 1 records" in reason for reason in reasons)
+    path.write_text("nonsense")
+    assert told(capsys, str(folder))[0] == 2
+
+
+def test_log_of_systemd_without_the_firmwares_is_said_not_to_be_read(folder, capsys):
+    (folder / "bios_log").unlink()
+    (folder / "tpm2-measure.log").write_text(json.dumps(measured(b"sysinit", 15)))
+    code, document = told(capsys, str(folder), "--events")
+    assert code == 0
+    assert any("tpm2-measure.log goes on from" in said for said in document["unchecked"])
