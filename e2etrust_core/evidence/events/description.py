@@ -31,7 +31,7 @@ from e2etrust_core.evidence.events.firmware import (
 )
 from e2etrust_core.evidence.events.images import decode_image_load
 from e2etrust_core.evidence.events.partitions import decode_partition_table
-from e2etrust_core.evidence.events.tags import decode_tags
+from e2etrust_core.evidence.events.sipa import Measured, decode_measured
 from e2etrust_core.evidence.events.text import covered_text
 from e2etrust_core.evidence.events.variables import (
     EFI_GLOBAL,
@@ -43,6 +43,7 @@ from e2etrust_core.evidence.events.variables import (
 _LONGEST = 200
 _DATABASES = frozenset({"PK", "KEK", "db", "dbx", "dbt", "dbr", "MokList", "MokListX"})
 _SHOWN_BYTES = 32
+_SHORT_VALUE = 8
 _OWNER = 16
 
 
@@ -137,7 +138,14 @@ def _tables(found: HandoffTables) -> str:
 
 
 def _tags(data: bytes) -> str:
-    return ", ".join(f"{tag.name} ({len(tag.data)} bytes)" for tag in decode_tags(data))
+    return ", ".join(map(_measured, decode_measured(data)))
+
+
+def _measured(one: Measured) -> str:
+    if not one.data:
+        return one.name
+    short = one.data.hex() if len(one.data) <= _SHORT_VALUE else f"({len(one.data)} bytes)"
+    return f"{one.name} {short}"
 
 
 _DECODERS: dict[int, Callable[[bytes], str]] = {

@@ -20,9 +20,11 @@ from e2etrust_core.evidence.events.boot_entries import (
 )
 from e2etrust_core.evidence.events.coverage import Covered
 from e2etrust_core.evidence.events.partitions import decode_partition_table
-from e2etrust_core.evidence.events.tags import decode_tags
+from e2etrust_core.evidence.events.sipa import Measured, decode_measured
 from e2etrust_core.evidence.events.variables import EFI_GLOBAL, EfiVariable, decode_variable
 
+#: The value of a tag that is longer is not told.
+_MAX_VALUE = 32
 #: Every field there can be.
 FIELDS = frozenset(
     {
@@ -114,7 +116,11 @@ def _partitions(data: bytes, covered: Covered) -> list[Field]:
 def _tags(data: bytes, covered: Covered) -> list[Field]:
     if covered != "event":
         return []
-    return [Field("tag", tuple(tag.name for tag in decode_tags(data)))]
+    return [Field("tag", tuple(map(_tag, decode_measured(data))))]
+
+
+def _tag(one: Measured) -> str:
+    return f"{one.name}={one.data.hex()}" if 0 < len(one.data) <= _MAX_VALUE else one.name
 
 
 _DECODERS: dict[int, Callable[[bytes, Covered], list[Field]]] = {

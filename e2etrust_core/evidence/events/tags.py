@@ -25,7 +25,7 @@ TAGS = {
     0x8F3B22EC: "Linux initrd",
     0x8F3B22ED: "Linux load options",
 }
-_MAX_TAGS = 4096
+MAX_TAGS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def decode_tags(data: bytes) -> tuple[Tag, ...]:
     reader = LittleEndianReader(data, "tagged event", EventLogError)
     found: list[Tag] = []
     while reader.left or not found:
-        if len(found) >= _MAX_TAGS:
-            raise EventLogError(f"tagged event of more than {_MAX_TAGS} tags")
+        if len(found) >= MAX_TAGS:
+            raise EventLogError(f"tagged event of more than {MAX_TAGS} tags")
         found.append(Tag(reader.uint(4), reader.take(reader.uint(4))))
     return tuple(found)
