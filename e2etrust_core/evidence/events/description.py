@@ -32,7 +32,7 @@ from e2etrust_core.evidence.events.firmware import (
 from e2etrust_core.evidence.events.images import decode_image_load
 from e2etrust_core.evidence.events.partitions import decode_partition_table
 from e2etrust_core.evidence.events.sipa import Measured, decode_measured
-from e2etrust_core.evidence.events.text import covered_text
+from e2etrust_core.evidence.events.text import covered_text, text_of
 from e2etrust_core.evidence.events.variables import (
     EFI_GLOBAL,
     EfiVariable,
@@ -77,6 +77,8 @@ def _words(event: Event) -> str:
             return decode(event.data)
         except EventLogError:
             pass  # shown as what it is: bytes
+    if (text := text_of(event.data)) is not None:
+        return text  # names of files that GRUB read, of variables that shim measured
     shown = event.data[:_SHOWN_BYTES]
     more = f" and {len(event.data) - len(shown)} more bytes" if len(event.data) > len(shown) else ""
     return f"{shown.hex()}{more}" if shown else ""

@@ -169,6 +169,14 @@ def test_data_that_cannot_be_decoded_is_shown_as_bytes():
     assert describe(measured(kinds.EV_EFI_GPT_EVENT, b"\1\2\3"), "sha256").words == "010203"
 
 
+def test_name_of_what_was_measured_is_told_as_the_logs_story():
+    named = Event(14, kinds.EV_IPL, {"sha256": bytes(32)}, b"MokListTrusted\0")
+    told = describe(named, "sha256")
+    assert (told.covered, told.words) == ("nothing", "MokListTrusted")
+    measured_text = describe(measured(kinds.EV_IPL, b"quiet ro"), "sha256")
+    assert (measured_text.covered, measured_text.words) == ("text", '"quiet ro"')
+
+
 @given(st.binary(max_size=300), st.sampled_from(sorted(kinds.NAMES)))
 def test_any_event_is_told_in_one_printable_line(data, kind):
     told = describe(measured(kind, data), "sha256")
