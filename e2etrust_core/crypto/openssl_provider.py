@@ -3,7 +3,8 @@
 
 SM3 and SM4 are there.
 
-Every call is on objects of its own, so threads need no lock; ctypes releases the GIL.
+Keys are loaded once and then only read, every check is in a context of its own: so threads need no
+lock (openssl-threads(7)); ctypes releases the GIL.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from e2etrust_core.errors import SuiteError
 _EVP_PKEY_PUBLIC_KEY = 0x86
 _UTF8_STRING = 4
 _OCTET_STRING = 5
+#: Keys that stay loaded: to load one takes nearly as long as to verify by it.
+KEYS_LOADED = 4096
 
 
 class _Param(ctypes.Structure):
@@ -81,8 +84,8 @@ class OpensslProvider:
     def sm2_verify(self, key: Sm2PublicKey, digest: bytes, r: int, s: int) -> bool:
         """:raises SuiteError: this OpenSSL is missing or built without SM2."""
         lib = _library()
-        handle = self._load(lib, key)
-        context = lib.EVP_PKEY_CTX_new(handle, None)
+        loaded = _load(key)
+        context = lib.EVP_PKEY_CTX_new(loaded.handle, None)
         try:
             if not context or lib.EVP_PKEY_verify_init(context) != 1:
                 raise SuiteError("this OpenSSL cannot verify SM2 signatures")
@@ -91,32 +94,42 @@ class OpensslProvider:
             return bool(lib.EVP_PKEY_verify(context, *args) == 1)
         finally:
             lib.EVP_PKEY_CTX_free(context)
-            lib.EVP_PKEY_free(handle)
             lib.ERR_clear_error()
 
-    @staticmethod
-    def _load(lib: ctypes.CDLL, key: Sm2PublicKey) -> ctypes.c_void_p:
-        group = ctypes.create_string_buffer(b"SM2")
-        point = ctypes.create_string_buffer(
-            b"\x04" + key.x.to_bytes(32, "big") + key.y.to_bytes(32, "big"), 65
-        )
-        params = (_Param * 3)(
-            _Param(b"group", _UTF8_STRING, ctypes.addressof(group), 3, 0),
-            _Param(b"pub", _OCTET_STRING, ctypes.addressof(point), 65, 0),
-            _Param(None, 0, None, 0, 0),
-        )
-        context = lib.EVP_PKEY_CTX_new_from_name(None, b"SM2", None)
-        handle = ctypes.c_void_p()
-        try:
-            if (
-                not context
-                or lib.EVP_PKEY_fromdata_init(context) != 1
-                or lib.EVP_PKEY_fromdata(
-                    context, ctypes.byref(handle), _EVP_PKEY_PUBLIC_KEY, params
-                )
-                != 1
-            ):
-                raise SuiteError("this OpenSSL takes no SM2 key")
-        finally:
-            lib.EVP_PKEY_CTX_free(context)
-        return handle
+
+class _LoadedKey:
+    """An EVP_PKEY, freed when nobody has it any more."""
+
+    def __init__(self, lib: ctypes.CDLL, handle: ctypes.c_void_p) -> None:
+        self.handle = handle
+        self._free = lib.EVP_PKEY_free
+
+    def __del__(self) -> None:
+        self._free(self.handle)
+
+
+@functools.lru_cache(maxsize=KEYS_LOADED)
+def _load(key: Sm2PublicKey) -> _LoadedKey:
+    lib = _library()
+    group = ctypes.create_string_buffer(b"SM2")
+    point = ctypes.create_string_buffer(
+        b"\x04" + key.x.to_bytes(32, "big") + key.y.to_bytes(32, "big"), 65
+    )
+    params = (_Param * 3)(
+        _Param(b"group", _UTF8_STRING, ctypes.addressof(group), 3, 0),
+        _Param(b"pub", _OCTET_STRING, ctypes.addressof(point), 65, 0),
+        _Param(None, 0, None, 0, 0),
+    )
+    context = lib.EVP_PKEY_CTX_new_from_name(None, b"SM2", None)
+    handle = ctypes.c_void_p()
+    try:
+        if (
+            not context
+            or lib.EVP_PKEY_fromdata_init(context) != 1
+            or lib.EVP_PKEY_fromdata(context, ctypes.byref(handle), _EVP_PKEY_PUBLIC_KEY, params)
+            != 1
+        ):
+            raise SuiteError("this OpenSSL takes no SM2 key")
+    finally:
+        lib.EVP_PKEY_CTX_free(context)
+    return _LoadedKey(lib, handle)

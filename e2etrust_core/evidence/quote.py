@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -35,6 +36,7 @@ from e2etrust_core.evidence.tpm_structures import (
     DECRYPT,
     FIXED_PARENT,
     FIXED_TPM,
+    KEYS_KNOWN,
     RESTRICTED,
     SENSITIVE_DATA_ORIGIN,
     SIGN,
@@ -301,6 +303,7 @@ def _is_of(ak: Public, candidate: Suite) -> bool:
     return isinstance(ak.key, EccKey) and ak.key.curve == candidate.curve
 
 
+@lru_cache(maxsize=KEYS_KNOWN)
 def _decode_ak(ak_public: bytes) -> tuple[Public, Suite]:
     try:
         ak = decode_public(ak_public)

@@ -63,8 +63,8 @@ _MAX_PUBLIC = 1024
 _MAX_NUMBER = 512
 _MAX_BANKS = 16
 _MAX_SELECT = 4
-#: Public areas that are decoded once and not for each check of a quote.
-_KEYS_KNOWN = 1024
+#: Keys that are decoded once and not for each check of a quote: some 3 KiB for each.
+KEYS_KNOWN = 4096
 
 CURVES: dict[int, ec.EllipticCurve] = {
     TPM_ECC_NIST_P256: ec.SECP256R1(),
@@ -166,7 +166,7 @@ class AttestedQuote:
     pcr_digest: bytes
 
 
-@lru_cache(maxsize=_KEYS_KNOWN)
+@lru_cache(maxsize=KEYS_KNOWN)
 def decode_public(data: bytes) -> Public:
     """Decode a TPMT_PUBLIC: RSA, ECC or KEYEDHASH.
 
@@ -221,6 +221,7 @@ def name_of(public: bytes) -> bytes:
     return uint(name_hash.alg_id, 2) + digest_of(name_hash.hashlib_name, public)
 
 
+@lru_cache(maxsize=KEYS_KNOWN)
 def qualified_name(public: bytes, parent_qualified_name: bytes) -> bytes:
     """Return the Qualified Name of an object under a parent (Part 1, 16).
 
@@ -231,7 +232,6 @@ def qualified_name(public: bytes, parent_qualified_name: bytes) -> bytes:
     return uint(name_hash.alg_id, 2) + digest
 
 
-@lru_cache(maxsize=_KEYS_KNOWN)
 def key_of(public: Public) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
     """Return the public key, where it is one that the ``cryptography`` package knows.
 
@@ -252,6 +252,7 @@ def key_of(public: Public) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
     raise StructureError("public area: no asymmetric key")
 
 
+@lru_cache(maxsize=KEYS_KNOWN)
 def public_key_of(
     public: Public,
 ) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey | Sm2PublicKey:

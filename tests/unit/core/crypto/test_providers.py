@@ -3,14 +3,16 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import weakref
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from e2etrust_core import crypto
-from e2etrust_core.crypto import selection
+from e2etrust_core.crypto import openssl_provider, selection
 from e2etrust_core.crypto.gmssl_provider import GmsslProvider
 from e2etrust_core.crypto.openssl_provider import OpensslProvider
 from e2etrust_core.crypto.provider import B, N, P, PointWrong
@@ -56,6 +58,22 @@ def test_altered_signature_or_digest_does_not_verify(provider):
     assert not provider.sm2_verify(KEY, e, R ^ 1, S)
     assert not provider.sm2_verify(KEY, e, R, S ^ 1)
     assert not provider.sm2_verify(KEY, bytes([e[0] ^ 1]) + e[1:], R, S)
+
+
+def test_loaded_key_serves_many_threads_at_once():
+    e = the_standards_e()
+    with ThreadPoolExecutor(4) as pool:
+        said = pool.map(lambda n: OpensslProvider().sm2_verify(KEY, e, R ^ n % 2, S), range(100))
+    assert list(said) == [True, False] * 50
+
+
+def test_loaded_keys_are_bounded_and_let_go():
+    load = openssl_provider._load
+    assert load.cache_info().maxsize == openssl_provider.KEYS_LOADED
+    loaded = weakref.ref(load(KEY))
+    assert load(KEY) is loaded()
+    load.cache_clear()
+    assert loaded() is None
 
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)

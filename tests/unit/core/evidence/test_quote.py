@@ -6,8 +6,15 @@ from dataclasses import replace
 import pytest
 
 from e2etrust_core.evidence import errors
+from e2etrust_core.evidence import quote as quotes
 from e2etrust_core.evidence.model import Quote
 from e2etrust_core.evidence.quote import check_ak, verify_quote
+from e2etrust_core.evidence.tpm_structures import (
+    KEYS_KNOWN,
+    decode_public,
+    public_key_of,
+    qualified_name,
+)
 from e2etrust_core.suites import ECC_P256_SHA256, RSA2048_SHA256, SM2_SM3
 from tests.unit.core.software_tpm import AK_ATTRIBUTES, SoftwareTpm
 from tests.vectors import vectors
@@ -30,6 +37,16 @@ def refused(tpm: SoftwareTpm, quote: Quote, code: str, selection=None) -> None:
     with pytest.raises(errors.QuoteError) as caught:
         verify_quote(quote, tpm.ak_public, NONCE, selection or SELECTION, tpm.ek_public)
     assert caught.value.code == code
+
+
+def test_memory_of_decoded_keys_is_bounded_and_holds_no_refusal(tpm):
+    for known in (quotes._decode_ak, decode_public, public_key_of, qualified_name):
+        assert known.cache_info().maxsize == KEYS_KNOWN
+    before = quotes._decode_ak.cache_info().currsize
+    for number in range(5):
+        with pytest.raises(errors.AkRefused):
+            check_ak(bytes([number]) * 90, ECC_P256_SHA256)
+    assert quotes._decode_ak.cache_info().currsize == before
 
 
 def test_good_quote_tells_clock_and_values(tpm):
