@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -66,19 +67,24 @@ class Allowlist:
         return not self.absent([key])
 
     def absent(self, keys: Sequence[bytes]) -> list[int]:
-        """Return which of *keys*, by their place, are not in the list."""
-        block, starts, shift, number_of = self._keys, self._starts, self._shift, int.from_bytes
-        find = block.find
+        """Return which of *keys*, by their place, are not in the list.
+
+        :param keys: 32 bytes each.
+        """
+        find, starts, shift = self._keys.find, self._starts, self._shift
         missing = []
-        for place, key in enumerate(keys):
-            prefix = number_of(key[:4], "big") >> shift
-            end = starts[prefix + 1]
-            at = find(key, starts[prefix], end)
-            while at >= 0 and at % _KEY:  # across two keys
-                at = find(key, at + 1, end)
-            if at < 0:
+        for place, (key, prefix) in enumerate(zip(keys, _prefixes(keys), strict=True)):
+            slot = prefix >> shift
+            at = find(key, starts[slot], starts[slot + 1])
+            if at % _KEY and not self._has(key, at, starts[slot + 1]):
                 missing.append(place)
         return missing
+
+    def _has(self, key: bytes, at: int, end: int) -> bool:
+        """Whether *key* stands behind *at*, where it was found across two keys, or not at all."""
+        while at >= 0 and at % _KEY:
+            at = self._keys.find(key, at + 1, end)
+        return at >= 0
 
     def _table(self) -> array[int]:
         counts = array("I", bytes(4 * ((1 << (32 - self._shift)) + 1)))
@@ -87,6 +93,14 @@ class Allowlist:
         for before, after in pairwise(range(len(counts))):
             counts[after] += counts[before]
         return counts
+
+
+def _prefixes(keys: Sequence[bytes]) -> array[int]:
+    """Return the first four bytes of each key as a number, big-endian."""
+    words = array("I", b"".join(keys))[:: _KEY // 4]
+    if sys.byteorder == "little":
+        words.byteswap()
+    return words
 
 
 def read_allowlist(lines: Iterable[bytes]) -> Allowlist:

@@ -11,15 +11,13 @@ must be as long as it states; else the list is read entry by entry.
 
 from __future__ import annotations
 
-import hashlib
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Protocol
+from operator import itemgetter
 
-from e2etrust_core.crypto import digest_of
 from e2etrust_core.evidence.errors import ImaListError, ImaListMismatch
+from e2etrust_core.evidence.hash_chain import chain_end, chain_values, hash_each
 from e2etrust_core.evidence.ima_list import (
     IMA_PCR,
     MAX_DATA,
@@ -30,29 +28,26 @@ from e2etrust_core.evidence.ima_list import (
     read_entry,
     reader,
 )
-from e2etrust_core.suites import HASHES
+from e2etrust_core.suites import HASHES, Hash
 
 _LEGACY = "ima"
 _NOTHING_KNOWN: Mapping[bytes, bytes] = {}
 
 
-class _Digest(Protocol):
-    def digest(self) -> bytes: ...
-
-
 @dataclass(frozen=True, slots=True)
 class ImaFrames:
     """``heads`` are the entries' template digests as the list has them, ``known`` what is known to
-    have been extended for each, or None.
+    have been extended for each, or None; ``size`` is the list's, in bytes.
 
     ``pieces`` is the list cut at ``template``: before the first entry's data, and then each entry's
     data with its length before it (4 bytes, little-endian) and the next one's PCR and template
-    digest behind it.  Where the entries are of several templates, ``read`` has them, and ``ends``
-    where each ends in the list.
+    digest behind it, as many zeros behind the last one.  Where the entries are of several
+    templates, ``read`` has them, and ``ends`` where each ends in the list.
     """
 
     heads: list[bytes]
     known: list[bytes | None]
+    size: int
     template: str | None = None
     pieces: list[bytes] | None = None
     read: list[ImaEntry] | None = None
@@ -65,9 +60,7 @@ class ImaFrames:
         """Return an entry's template data."""
         if self.read is not None:
             return self.read[number].hashed
-        pieces = self.pieces or []
-        piece = pieces[number + 1]
-        return piece[4 : None if number + 2 == len(pieces) else -len(pieces[0])]
+        return next(iter(self.bodies([number])))
 
     def entry(self, number: int) -> ImaEntry:
         if self.read is not None:
@@ -81,22 +74,22 @@ class ImaFrames:
 
     def size_of(self, count: int) -> int:
         """Return the bytes that the first *count* entries take up in the list."""
+        if count == len(self):
+            return self.size
         if not count:
             return 0
         if self.ends is not None:
             return self.ends[count - 1]
         pieces, name = self.pieces or [], 4 + len(self.template or "")
-        behind = 0 if count == len(self) else len(pieces[0])
-        return count * name + sum(map(len, pieces[: count + 1])) - behind
+        return count * name + sum(map(len, pieces[: count + 1])) - len(pieces[0])
 
-    def made(self, numbers: list[int], hashing: Callable[[bytes], _Digest]) -> list[bytes]:
-        """Return the hash of the data of entries *numbers*, which ascend."""
-        pieces = self.pieces
-        if pieces is None or not numbers:
-            return [hashing(self.body(number)).digest() for number in numbers]
-        end = -len(pieces[0])
-        made = [hashing(pieces[number + 1][4:end]).digest() for number in numbers[:-1]]
-        return [*made, hashing(self.body(numbers[-1])).digest()]
+    def bodies(self, numbers: list[int]) -> Iterable[bytes]:
+        """Return the template data of entries *numbers*."""
+        if self.read is not None:
+            return [self.read[number].hashed for number in numbers]
+        pieces = self.pieces or []
+        chosen = [pieces[number + 1] for number in numbers]
+        return map(itemgetter(slice(4, -len(pieces[0]))), chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +117,7 @@ def split_ima_list(data: bytes, known: Mapping[bytes, bytes] = _NOTHING_KNOWN) -
     if len(data) > MAX_IMA_LIST:
         raise ImaListError(f"IMA list of {len(data)} bytes, at most {MAX_IMA_LIST} are read")
     if not data:
-        return ImaFrames([], [], read=[], ends=[])
+        return ImaFrames([], [], 0, read=[], ends=[])
     size = digest_size(data)
     return _at_once(data, size, known) or _one_by_one(data, size, known)
 
@@ -142,57 +135,49 @@ def covered_by_quote(
     """
     hashing = HASHES[bank]
     begin = bytes(hashing.size) if start is None else start
-    extend = _constructor(hashing.hashlib_name)
     nothing: list[bytes | None] = [None] * len(frames)
-    ways = [(extend, frames.known, False)]
+    ways = [(False, frames.known)]
     if any(frames.known):
         # What is known was told by other hosts, under names that nobody checked: where it does not
         # lead to the quote this list's own words may.
-        ways.append((extend, nothing, False))
+        ways.append((False, nothing))
     if hashing.size > HASHES["sha1"].size:
         # Kernels without the bank's hash, and all before Linux 5.8, extend the padded SHA-1.
-        ways.append((partial(_padded_sha1, size=hashing.size), nothing, True))
-    for made_by, known, padded in ways:
+        ways.append((True, nothing))
+    for padded, known in ways:
         unknown = [number for number, value in enumerate(known) if value is None]
-        made = _made(frames, unknown, made_by, hashing.size)
+        made = _made(frames, unknown, hashing, padded)
         digests = made
         if len(unknown) < len(known):
             digests = list(known)  # type: ignore[arg-type]  # no None is left in it
             for number, value in zip(unknown, made, strict=True):
                 digests[number] = value
-        count = _steps(begin, digests, quoted, extend)
+        count = _steps(begin, digests, quoted, hashing.hashlib_name)
         if count is not None:
             below = unknown if count == len(frames) else [n for n in unknown if n < count]
             return Covered(count, below, made[: len(below)], padded)
     raise ImaListMismatch(_mismatch(frames))
 
 
-def _made(
-    frames: ImaFrames, numbers: list[int], hashing: Callable[[bytes], _Digest], size: int
-) -> list[bytes]:
-    made = frames.made(numbers, hashing)
+def _made(frames: ImaFrames, numbers: list[int], hashing: Hash, padded: bool) -> list[bytes]:
+    """Return what was extended for entries *numbers*, which ascend."""
+    made = hash_each("sha1" if padded else hashing.hashlib_name, frames.bodies(numbers))
+    if padded:
+        made = [digest.ljust(hashing.size, b"\0") for digest in made]
     zeros = bytes(len(frames.heads[0])) if frames.heads else b""
     if zeros in frames.heads:
         for place, number in enumerate(numbers):
             if frames.heads[number] == zeros:
-                made[place] = b"\xff" * size
+                made[place] = b"\xff" * hashing.size
     return made
 
 
-def _steps(
-    begin: bytes, digests: list[bytes], quoted: bytes, extend: Callable[[bytes], _Digest]
-) -> int | None:
-    value = begin
-    for digest in digests:
-        value = extend(value + digest).digest()
-    if value == quoted:  # as it is when nothing was measured between quote and list
+def _steps(begin: bytes, digests: list[bytes], quoted: bytes, hash_name: str) -> int | None:
+    # As it is when nothing was measured between quote and list.
+    if chain_end(hash_name, begin, digests) == quoted:
         return len(digests)
-    value = begin
-    for number, digest in enumerate(digests):
-        if value == quoted:
-            return number
-        value = extend(value + digest).digest()
-    return None
+    values = enumerate(chain_values(hash_name, begin, digests))
+    return next((number for number, value in values if value == quoted), None)
 
 
 def _mismatch(frames: ImaFrames) -> str:
@@ -209,21 +194,22 @@ def _at_once(data: bytes, size: int, known: Mapping[bytes, bytes]) -> ImaFrames 
     if template == _LEGACY:
         return None
     head, name = 4 + size, template.encode()
-    pieces = data.split(len(name).to_bytes(4, "little") + name)
-    heads = [piece[-size:] for piece in pieces]
-    heads.pop()
-    if len(pieces[0]) != head or len(heads) > MAX_ENTRIES:
-        return None
-    found = list(map(known.get, heads))
-    # Also of known ones: an entry of another template would go unseen behind them.
+    # From behind: there, no search of CPython's prepares a table for each of the pieces.
+    pieces = data.rsplit(len(name).to_bytes(4, "little") + name)
     bodies = pieces[1:]
-    lengths = [len(piece) - 4 - head for piece in bodies]
-    lengths[-1] += head  # nothing behind the last one
+    if len(pieces[0]) != head or not 1 <= len(bodies) <= MAX_ENTRIES:
+        return None
+    bodies[-1] = pieces[-1] = pieces[-1] + bytes(head)
+    # Also of known ones: an entry of another template would go unseen behind them.
+    lengths = [length - 4 - head for length in map(len, bodies)]
     if min(lengths) < 0 or max(lengths) > MAX_DATA:
         return None
-    if b"".join([piece[:4] for piece in bodies]) != struct.pack(f"<{len(bodies)}I", *lengths):
+    if b"".join(map(itemgetter(slice(4)), bodies)) != struct.pack(f"<{len(bodies)}I", *lengths):
         return None
-    return ImaFrames(heads, found, template, pieces)
+    heads = list(map(itemgetter(slice(-size, None)), pieces))
+    heads.pop()
+    found = list(map(known.get, heads))
+    return ImaFrames(heads, found, len(data), template, pieces)
 
 
 def _one_by_one(data: bytes, size: int, known: Mapping[bytes, bytes]) -> ImaFrames:
@@ -236,24 +222,4 @@ def _one_by_one(data: bytes, size: int, known: Mapping[bytes, bytes]) -> ImaFram
         entries.append(read_entry(cursor, size, len(entries) + 1, verify=False))
         ends.append(len(data) - cursor.left)
     heads = [entry.template_digest for entry in entries]
-    return ImaFrames(heads, list(map(known.get, heads)), read=entries, ends=ends)
-
-
-class _Done:
-    def __init__(self, value: bytes) -> None:
-        self._value = value
-
-    def digest(self) -> bytes:
-        return self._value
-
-
-def _padded_sha1(body: bytes, *, size: int) -> _Digest:
-    digest = hashlib.sha1(body).digest()  # noqa: S324 - what the kernel extended
-    return _Done(digest.ljust(size, b"\0"))
-
-
-def _constructor(name: str) -> Callable[[bytes], _Digest]:
-    if name == "sm3":  # by way of the providers
-        return lambda data: _Done(digest_of(name, data))
-    constructor: Callable[[bytes], _Digest] = getattr(hashlib, name)
-    return constructor
+    return ImaFrames(heads, list(map(known.get, heads)), len(data), read=entries, ends=ends)

@@ -53,9 +53,13 @@ class ImaEntry:
         """
         if self.template == _LEGACY:
             return [self.hashed[:_LEGACY_DIGEST], self.hashed[_LEGACY_DIGEST:].rstrip(b"\0")]
-        cursor, found = reader(self.hashed), []
-        while cursor.left:
-            found.append(cursor.take(cursor.uint(4)))
+        data, at, found = self.hashed, 0, []
+        while at < len(data):
+            begin = at + 4
+            at = begin + int.from_bytes(data[at:begin], "little")
+            if at > len(data):  # a length that is itself cut off leads there, too
+                raise ImaListError("the fields of an IMA entry are cut off")
+            found.append(data[begin:at])
         return found
 
 

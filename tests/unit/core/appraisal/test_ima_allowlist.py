@@ -38,6 +38,13 @@ def test_bytes_across_two_keys_are_no_key():
     assert first in found
 
 
+def test_key_is_found_behind_its_own_bytes_across_two_others():
+    first, second = b"\0" * 31 + b"\1", b"\0" * 31 + b"\2"
+    across = (first + second)[30:62]
+    assert across not in Allowlist([first, second])
+    assert across in Allowlist([first, second, across])
+
+
 def test_many_files_cost_few_bytes_each():
     found = Allowlist(map(key, range(100_000)))
     assert found.size < 34 * len(found)
