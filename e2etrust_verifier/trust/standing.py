@@ -19,6 +19,7 @@ from e2etrust_core.errors import InputError
 from e2etrust_core.messages import LeaseGrant
 from e2etrust_core.trust_names import LOWEST_LEVEL, NOTHING
 from e2etrust_verifier.db import events, hosts, leases
+from e2etrust_verifier.db.hosts import LeaseRow
 from e2etrust_verifier.db.models import HostState
 
 StandingWord = Literal["trusted", "held", "untrusted", "unknown"]
@@ -53,12 +54,14 @@ _NONE_FAILED = "[]"
 AGAIN_AFTER = timedelta(hours=1)
 
 
-def failed_checks(state: HostState) -> list[CheckResult]:
+def failed_checks(state: HostState | LeaseRow) -> list[CheckResult]:
     """Return the checks that failed last.
 
     A row that cannot be read is a failed check itself: it takes down its own host, and not what
     is told of all the others (CVE-2025-1057).
     """
+    if state.failed == _NONE_FAILED:  # most of a fleet
+        return []
     try:
         return wire.from_json(list[CheckResult], state.failed)
     except InputError:
@@ -116,7 +119,7 @@ def see_ima(state: HostState, seen: ImaSeen | None) -> None:
         state.ima = wire.to_json(seen).decode()
 
 
-def has_lease(state: HostState | None, now: datetime) -> bool:
+def has_lease(state: HostState | LeaseRow | None, now: datetime) -> bool:
     return (
         state is not None
         and not state.held
@@ -127,14 +130,14 @@ def has_lease(state: HostState | None, now: datetime) -> bool:
     )
 
 
-def seconds_left(state: HostState, now: datetime) -> float:
+def seconds_left(state: HostState | LeaseRow, now: datetime) -> float:
     """Seconds of lease that are left, 0.0 where there is none."""
     if not has_lease(state, now) or state.lease_expires_at is None:
         return 0.0
     return (state.lease_expires_at - now).total_seconds()
 
 
-def level(state: HostState, now: datetime) -> int:
+def level(state: HostState | LeaseRow, now: datetime) -> int:
     """Return the level of the host's lease, 0 where there is none.
 
     A lease from before there were levels has the lowest.
