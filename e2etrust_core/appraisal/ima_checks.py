@@ -158,7 +158,7 @@ def _keys(rules: ImaRules, frames: ImaFrames, covered: Covered) -> list[bytes]:
 def _key(frames: ImaFrames, number: int) -> bytes:
     nothing = b"\xff" * 32
     body, template = frames.body(number), frames.template or frames.entry(number).template
-    if frames.is_violation(number) or template == "ima-buf":
+    if frames.is_violation(number):
         return nothing
     if template == "ima-ng":
         return hashlib.sha256(body).digest()
@@ -170,6 +170,8 @@ def _key(frames: ImaFrames, number: int) -> bytes:
     try:
         found = decode_fields(frames.entry(number))
     except ImaListError:
+        return nothing
+    if found.buffer is not None:
         return nothing
     return file_key(found.algorithm, found.digest, found.name, verity=found.kind == "verity")
 

@@ -71,7 +71,9 @@ def decode_fields(entry: ImaEntry) -> ImaFields:
     kind, algorithm, digest = _digest(fields[0], typed=entry.template in _TYPED)
     name = _name(fields[1])
     if entry.template == "ima-buf":
-        return ImaFields(algorithm, digest, name, kind, buffer=fields[2])
+        # Under ima_template=ima-buf a file's entry has the field too, and nothing in it: an empty
+        # buffer is never measured (ima_main.c, process_buffer_measurement's callers).
+        return ImaFields(algorithm, digest, name, kind, buffer=fields[2] or None)
     signature = fields[2] if due == 3 else b""
     if len(signature) > MAX_SIGNATURE:
         raise ImaListError(f"an IMA signature of {len(signature)} bytes")

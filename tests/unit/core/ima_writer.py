@@ -37,6 +37,11 @@ def buf(name: str, content: bytes) -> bytes:
     return line("ima-buf", body(file_digest(content), name.encode() + b"\0", content))
 
 
+def unbuffered(path: str, content: bytes = b"x") -> bytes:
+    """A file's entry under ima_template=ima-buf."""
+    return line("ima-buf", body(file_digest(content), path.encode() + b"\0", b""))
+
+
 def violation(path: str, template: str = "ima-ng") -> bytes:
     data = body(b"sha256:\0" + bytes(32), path.encode() + b"\0")
     if template == "ima-sig":

@@ -25,7 +25,17 @@ from e2etrust_core.evidence.ima_signature import read_keyring
 from e2etrust_core.evidence.model import HostEvidence
 from e2etrust_core.launch import attest_binding
 from e2etrust_core.suites import ECC_P256_SHA256
-from tests.unit.core.ima_writer import body, buf, extended, line, ng, pcr10, sig, violation
+from tests.unit.core.ima_writer import (
+    body,
+    buf,
+    extended,
+    line,
+    ng,
+    pcr10,
+    sig,
+    unbuffered,
+    violation,
+)
 from tests.unit.core.software_tpm import SoftwareTpm
 
 NONCE = bytes(range(32))
@@ -283,6 +293,17 @@ def test_buffer_is_never_taken_for_a_file(host):
     path, content = next(iter(GOOD.items()))
     host.entries.append(buf(path, content))
     refused(host, "IMA_BUFFER_REFUSED")
+
+
+def test_files_are_held_to_the_allowlist_where_all_entries_have_room_for_a_buffer(host):
+    """ima_template=ima-buf: entries of files, and boot_aggregate, have an empty one."""
+    files = [unbuffered(*one) for one in GOOD.items()]
+    values = b"".join(host.tpm.pcrs["sha256"][n] for n in range(10))
+    host.entries = [unbuffered("boot_aggregate", values), *files]
+    assert host.appraise().verdict.trusted
+    host.seen = None
+    host.entries.append(unbuffered("/usr/bin/ls", b"another"))
+    refused(host, "IMA_FILE_REFUSED")
 
 
 SELINUX = """  buffers:

@@ -114,7 +114,7 @@ def test_flag_that_the_kernel_does_not_know_is_not_as_the_policy_says(host):
 @pytest.mark.parametrize(
     "text",
     [
-        b"",
+        b"\0",
         b"initialized=1;enforcing=1",
         b"initialized=1;enforcing=1;enforcing=0;",
         b"enforcing=1;enforcing=0;initialized=1;enforcing=1;",

@@ -41,6 +41,12 @@ def test_public_list_gives_signature_buffer_and_typed_digest():
     assert decode_fields(entries[6]).name == b"boot_aggregate"
 
 
+def test_entry_with_an_empty_buffer_is_a_files():
+    """ima_template=ima-buf: what a kernel writes of files, boot_aggregate among them."""
+    found = decode_fields(entry("ima-buf", b"sha256:\0" + DIGEST, b"boot_aggregate\0", b""))
+    assert (found.name, found.digest, found.buffer) == (b"boot_aggregate", DIGEST, None)
+
+
 def test_verity_digest_is_told_from_a_files():
     assert decode_fields(entry("ima-ngv2", b"verity:sha256:\0" + DIGEST, b"/f\0")).kind == "verity"
 
