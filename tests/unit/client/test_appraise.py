@@ -392,3 +392,16 @@ def test_log_of_systemd_without_the_firmwares_is_said_not_to_be_read(folder, cap
     code, document = told(capsys, str(folder), "--events")
     assert code == 0
     assert any("tpm2-measure.log goes on from" in said for said in document["unchecked"])
+
+
+def test_events_are_judged_though_another_check_failed(folder, capsys):
+    """A booted host that was set permissive showed it: its events were said to be out of reach."""
+    log = parse_event_log((folder / "bios_log").read_bytes())
+    rules = events_document(propose_rules(log, "sha256", [7]))
+    path = folder / "policy.yaml"
+    ima = {"buffers": [{"name": "kernel_version", "anything": True}]}
+    path.write_text(yaml.safe_dump({"name": "p", "hosts": ["*"], "events": rules, "ima": ima}))
+    code, document = told(capsys, str(folder), "--policy", str(path))
+    assert (code, {check for _, check, _ in failed(document)}) == (1, {"ima-policy"})
+    outcomes = {row["check"]: row["outcome"] for row in document["checks"]}
+    assert outcomes["event-policy"] == "pass"
