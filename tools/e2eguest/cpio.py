@@ -23,6 +23,10 @@ def program(data: bytes) -> Entry:
     return Entry(stat.S_IFREG | 0o755, data)
 
 
+def link(target: str) -> Entry:
+    return Entry(stat.S_IFLNK | 0o777, target.encode())
+
+
 def archive(entries: Mapping[str, Entry]) -> bytes:
     """The archive of ``entries`` (name without leading slash -> entry), sorted by name."""
     parts = [_record(number, name, entries[name]) for number, name in enumerate(sorted(entries), 1)]

@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import subprocess
 import tempfile
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2eguest import kernel, rootfs, uki
+from e2eguest import esp, kernel, rootfs, uki
+from e2eguest.disk_tools import run
 
 EVIDENCE_SCRIPT = Path(__file__).resolve().parents[2] / "guest/e2etrust-guest-evidence"
 SECRET_DIRECTORY = "srv/secret"
@@ -31,7 +30,6 @@ _SECTOR = 512
 _ESP_START = 1 * _MIB
 _ESP_SIZE = 40 * _MIB
 _ROOT_START = _ESP_START + _ESP_SIZE
-_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "MTOOLS_SKIP_CHECK": "1"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def build(image: GuestImage, output: Path, cache: Path) -> Path:
         secret.write_bytes(image.secret)
         unfinished = Path(name, "disk")
         _partition(unfinished, image)
-        _esp(unfinished, parts / "uki.efi")
+        esp.write(unfinished, parts / "uki.efi", _ESP_START, _ESP_SIZE)
         _ext4(unfinished, root, image)
         unfinished.rename(output)
     return output
@@ -97,40 +95,22 @@ def _parts(cache: Path) -> Path:
 def _partition(disk: Path, image: GuestImage) -> None:
     with disk.open("wb") as file:
         file.truncate(image.size_mib * _MIB)
-    esp = f"{_ESP_START // _SECTOR}:{_ROOT_START // _SECTOR - 1}"
+    boot = f"{_ESP_START // _SECTOR}:{_ROOT_START // _SECTOR - 1}"
     identity = uuid.uuid5(uuid.NAMESPACE_URL, "e2etrust-guest")
-    _run(
+    run(
         *("sgdisk", "--clear", f"--disk-guid={identity}"),
-        *(f"--new=1:{esp}", "--typecode=1:ef00", "--change-name=1:esp"),
+        *(f"--new=1:{boot}", "--typecode=1:ef00", "--change-name=1:esp"),
         *(f"--new=2:{_ROOT_START // _SECTOR}:0", "--typecode=2:8304", "--change-name=2:root"),
         str(disk),
     )
 
 
-def _esp(disk: Path, program: Path) -> None:
-    target = f"{disk}@@{_ESP_START}"
-    sectors = str(_ESP_SIZE // _SECTOR)
-    _run("mformat", "-i", target, "-T", sectors, "-h", "16", "-s", "63", "-v", "ESP", "::")
-    _run("mmd", "-i", target, "::/EFI", "::/EFI/BOOT")
-    _run("mcopy", "-i", target, str(program), "::/EFI/BOOT/BOOTX64.EFI")
-
-
 def _ext4(disk: Path, root: Path, image: GuestImage) -> None:
     # 33 sectors at the end are the GPT's copy; whole 4 KiB blocks before them are the partition's.
     blocks = ((image.size_mib * _MIB) - _ROOT_START - 34 * _SECTOR) // 4096
-    _run(
+    run(
         *("mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-L", "root", "-m", "0"),
         # All metadata is written now, so that the first boot has nothing to initialise.
         *("-E", f"offset={_ROOT_START},lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0"),
         *("-d", str(root), str(disk), str(blocks)),
     )
-
-
-def _run(*argv: str) -> None:
-    try:
-        subprocess.run(argv, check=True, capture_output=True, env={**os.environ, **_ENVIRONMENT})
-    except subprocess.CalledProcessError as error:
-        detail = error.stderr.decode(errors="replace").strip()
-        raise subprocess.CalledProcessError(
-            error.returncode, [*argv[:1], detail], error.stdout, error.stderr
-        ) from error

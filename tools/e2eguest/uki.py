@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from e2eguest import cpio
@@ -38,17 +39,23 @@ exec /bin/busybox switch_root /root /sbin/init
 
 
 def build(kernel: Kernel) -> bytes:
-    """The EFI program; the same bytes for the same kernel and tools."""
-    with tempfile.TemporaryDirectory() as name:
-        parts = {
+    """The guest's EFI program; the same bytes for the same kernel and tools."""
+    return assemble(
+        {
             ".osrel": b'ID=e2etrust-guest\nNAME="E2ETrust guest"\n',
             ".cmdline": COMMAND_LINE.encode() + b"\0",
             ".initrd": _initramfs(kernel),
             ".linux": kernel.image.read_bytes(),
         }
+    )
+
+
+def assemble(sections: Mapping[str, bytes]) -> bytes:
+    """The stub with these sections behind its own, in this order."""
+    with tempfile.TemporaryDirectory() as name:
         argv = ["objcopy"]
         address = _end_of_sections(STUB)
-        for section, data in parts.items():
+        for section, data in sections.items():
             path = Path(name, section[1:])
             path.write_bytes(data)
             argv += ["--add-section", f"{section}={path}"]

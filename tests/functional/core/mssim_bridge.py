@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reference simulator's protocol (TPM 2.0 Library Part 4, TcpServer) in front of swtpm."""
+"""The reference simulator's protocol (TPM 2.0 Library Part 4, TcpServer) in front of any TPM."""
 
 from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 _SEND_COMMAND, _SESSION_END = 8, 20
 
 
 class MssimBridge:
-    """Listens on two ports in a row, commands and platform, for one client at a time."""
+    """Listens on two ports in a row, commands and platform, for one client at a time.
 
-    def __init__(self, swtpm: Path) -> None:
-        self._swtpm = swtpm
+    :param transmit: hands a command to the TPM and returns its response.
+    """
+
+    def __init__(self, transmit: Callable[[bytes], bytes]) -> None:
+        self._transmit = transmit
         while True:
             self._command = socket.create_server(("127.0.0.1", 0))
             self.port = self._command.getsockname()[1]
@@ -57,12 +61,21 @@ class MssimBridge:
         assert code == _SEND_COMMAND
         size = int.from_bytes(_exactly(client, 5)[1:], "big")
         command = _exactly(client, size)
+        response = self._transmit(command)
+        client.sendall(len(response).to_bytes(4, "big") + response + bytes(4))
+
+
+def swtpm_at(path: Path) -> Callable[[bytes], bytes]:
+    """Transmit to the swtpm that listens on that Unix socket."""
+
+    def transmit(command: bytes) -> bytes:
         with socket.socket(socket.AF_UNIX) as tpm:
-            tpm.connect(str(self._swtpm))
+            tpm.connect(str(path))
             tpm.sendall(command)
             head = _exactly(tpm, 10)
-            response = head + _exactly(tpm, int.from_bytes(head[2:6], "big") - 10)
-        client.sendall(len(response).to_bytes(4, "big") + response + bytes(4))
+            return head + _exactly(tpm, int.from_bytes(head[2:6], "big") - 10)
+
+    return transmit
 
 
 def _exactly(peer: socket.socket, size: int) -> bytes:

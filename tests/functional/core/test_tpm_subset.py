@@ -61,7 +61,7 @@ from e2etrust_core.tpm.nv import (
 from e2etrust_core.tpm.pcr import extend_pcr, read_pcrs
 from e2etrust_core.tpm.sealing import satisfy, seal, unseal
 from e2etrust_core.tpm.sessions import encrypted_session
-from tests.functional.core.mssim_bridge import MssimBridge
+from tests.functional.core.mssim_bridge import MssimBridge, swtpm_at
 from tests.functional.core.test_tpm import in_use, tools
 from tests.functional.swtpm_fixture import EmulatedTpm
 from tests.unit.core.evidence.test_ek_certificate import Sm2Authority
@@ -322,7 +322,7 @@ def test_secret_does_not_cross_the_bus_in_the_clear(tpm, kind, tmp_path, monkeyp
 def test_tpm_is_reached_over_the_simulators_protocol(chip, tpm):
     before = read_ek(tpm, "ecc-p256")
     with (
-        MssimBridge(chip.socket) as bridge,
+        MssimBridge(swtpm_at(chip.socket)) as bridge,
         open_tpm(f"mssim:host=127.0.0.1,port={bridge.port}") as other,
     ):
         assert read_ek(other, "ecc-p256") == before

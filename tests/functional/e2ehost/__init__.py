@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Machines that play a compute host, booted for real."""
