@@ -11,6 +11,7 @@ import hashlib
 from dataclasses import dataclass
 
 from e2etrust_core import wire
+from e2etrust_core.crypto import digest_of
 from e2etrust_core.evidence.model import GuestEvidence, RunningDomain
 
 _ATTEST = b"e2etrust attest v1\0"
@@ -54,13 +55,10 @@ def hcrtm_pcr0(measurement: bytes, hash_name: str) -> bytes:
     TPM 2.0 Library Part 1, 17.10 (H-CRTM): extend of PCR 0 = 0...04 by H(data).
 
     :param hash_name: the bank's hash as :mod:`hashlib` calls it.
+    :raises OpinionsDiffer: two crypto providers are asked of SM3 and do not agree.
     """
-
-    def h(data: bytes) -> bytes:
-        return hashlib.new(hash_name, data).digest()
-
-    digest = h(measurement)
-    return h(bytes(len(digest) - 1) + b"\x04" + digest)
+    digest = digest_of(hash_name, measurement)
+    return digest_of(hash_name, bytes(len(digest) - 1) + b"\x04" + digest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Providers are plugins of the entry point group ``e2etrust.crypto``; :func:`selec
 the process, and a second whose opinion must agree.
 """
 
+from e2etrust_core.crypto.hash_object import constructor
 from e2etrust_core.crypto.provider import CryptoProvider, OpinionsDiffer, Sm2PublicKey
 from e2etrust_core.crypto.selection import (
     NAMESPACE,
@@ -20,6 +21,7 @@ __all__ = [
     "CryptoProvider",
     "OpinionsDiffer",
     "Sm2PublicKey",
+    "constructor",
     "digest_of",
     "select",
     "selected",

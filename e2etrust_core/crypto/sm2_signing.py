@@ -14,8 +14,8 @@ from contextlib import contextmanager
 
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from e2etrust_core.crypto.provider import B, P, Sm2PublicKey
-from e2etrust_core.crypto.selection import digest_of
+from e2etrust_core.crypto.provider import B, OpinionsDiffer, P, Sm2PublicKey
+from e2etrust_core.crypto.selection import digest_of, sm2_verify
 from e2etrust_core.errors import InputError, SuiteError
 
 #: The identity that signers and verifiers share where nothing else is agreed (GM/T 0009, 10).
@@ -53,7 +53,10 @@ class Sm2PrivateKey:
         self.public = Sm2PublicKey(*(int.from_bytes(one, "big") for one in numbers))
 
     def sign(self, message: bytes) -> bytes:
-        """Return r and s, 32 bytes each, of the signature of *message*."""
+        """Return r and s, 32 bytes each, of the signature of *message*.
+
+        :raises OpinionsDiffer: a provider does not take the signature, so it is not given out.
+        """
         digest = message_digest(self.public, message)
         out = ctypes.create_string_buffer(_LONGEST_SIGNATURE)
         length = ctypes.c_size_t(_LONGEST_SIGNATURE)
@@ -69,9 +72,10 @@ class Sm2PrivateKey:
             finally:
                 lib.EVP_PKEY_CTX_free(context)
                 lib.ERR_clear_error()
-        return b"".join(
-            one.to_bytes(_SIZE, "big") for one in decode_dss_signature(out.raw[: length.value])
-        )
+        r, s = decode_dss_signature(out.raw[: length.value])
+        if not sm2_verify(self.public, digest, r, s):
+            raise OpinionsDiffer("a provider refuses the SM2 signature that OpenSSL made")
+        return r.to_bytes(_SIZE, "big") + s.to_bytes(_SIZE, "big")
 
     @contextmanager
     def _loaded(self) -> Iterator[tuple[ctypes.CDLL, ctypes.c_void_p]]:

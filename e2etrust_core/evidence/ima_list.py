@@ -166,7 +166,7 @@ def read_entry(
     hashed = _legacy_data(cursor, number) if template == _LEGACY else _data(cursor, number)
     entry = ImaEntry(pcr, template, digest, hashed)
     if verify and not entry.violation:
-        expected = hashlib.new(_TEMPLATE_HASHES[size], hashed).digest()
+        expected = digest_of(_TEMPLATE_HASHES[size], hashed)
         if not hmac.compare_digest(expected, digest):
             raise ImaListError(f"IMA entry {number}: its template digest is not that of its data")
     return entry

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from e2etrust_core.crypto import digest_of
 from e2etrust_core.errors import PolicyError
 from e2etrust_core.evidence.errors import ImaListError
 from e2etrust_core.evidence.ima_fields import ImaFields
@@ -159,7 +160,7 @@ def _signed_digest(signature: ImaSignature, fields: ImaFields) -> bytes | None:
         return None
     number = next(n for n, (name, _) in _ALGORITHMS.items() if name == signature.algorithm)
     record = bytes((_VERITY_DIGSIG, number)) + fields.digest
-    return hashlib.new(signature.algorithm, record).digest()
+    return digest_of(signature.algorithm, record)
 
 
 def _verifies(key: PublicKey, signature: ImaSignature, digest: bytes) -> bool:

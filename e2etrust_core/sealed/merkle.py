@@ -10,6 +10,9 @@ and length; a leaf is 64 KiB, the last one of an extent less. The hash area hold
 all leaves, then zeros up to a multiple of 4096. Opening an image checks the pages against the root
 (32 bytes for every 128 MiB that is protected); a page of leaves is checked when one of its leaves
 is first needed.
+
+The tree is hashed by libgcrypt; the root, which vouches for all of it, by the crypto providers as
+well, the second opinion among them where one is asked for.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import bisect
 import struct
 from collections.abc import Iterator, Sequence
 
+from e2etrust_core.crypto import OpinionsDiffer, digest_of
 from e2etrust_core.sealed.errors import HashAreaBrokenError
 from e2etrust_core.sealed.extents import Extent
 from e2etrust_core.sealed.gcrypt import sm3
@@ -38,8 +42,15 @@ def page_hash(number: int, leaves: bytes | memoryview) -> bytes:
 
 
 def root_hash(leaf_size: int, count: int, disk_size: int, pages: bytes | memoryview) -> bytes:
-    """The root over all page hashes."""
-    return sm3(b"E2ETROOT" + struct.pack("<QQQ", leaf_size, count, disk_size), pages)
+    """The root over all page hashes.
+
+    :raises OpinionsDiffer: libgcrypt, which hashes the tree, and the crypto providers do not agree.
+    """
+    head = b"E2ETROOT" + struct.pack("<QQQ", leaf_size, count, disk_size)
+    root = sm3(head, pages)
+    if digest_of("sm3", head + bytes(pages)) != root:
+        raise OpinionsDiffer("libgcrypt and a crypto provider come to different SM3 roots")
+    return root
 
 
 class LeafMap:
@@ -104,6 +115,7 @@ def check_pages(
 ) -> None:
     """
     :raises HashAreaBrokenError: the pages do not lead to the root.
+    :raises OpinionsDiffer: see :func:`root_hash`.
     """
     if root_hash(leaf_size, leaf_map.count, disk_size, pages) != root:
         raise HashAreaBrokenError("the hash list does not lead to the root in the token")

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from tpm2_pytss import ESYS_TR, TPM2B_DATA
 
+from e2etrust_core.crypto import digest_of
 from e2etrust_core.errors import InputError
 from e2etrust_core.evidence.model import PcrSelection, PcrValues, Quote
 from e2etrust_core.evidence.tpm_structures import AttestedQuote, decode_quote
@@ -42,8 +41,5 @@ def take_quote(tpm: Tpm, ak: AttestationKey, qualifying: bytes, selection: PcrSe
 
 
 def _digest(ak: AttestationKey, signed: AttestedQuote, values: PcrValues) -> bytes:
-    digest = hashlib.new(SUITES[ak.suite].hash.hashlib_name)
-    for bank, indexes in signed.selection:
-        for index in indexes:
-            digest.update(values[bank][index])
-    return digest.digest()
+    covered = b"".join(values[bank][i] for bank, indexes in signed.selection for i in indexes)
+    return digest_of(SUITES[ak.suite].hash.hashlib_name, covered)
