@@ -26,6 +26,7 @@ from e2etrust_core.tpm.credential import activate_credential
 from e2etrust_core.tpm.device import Tpm
 from e2etrust_core.tpm.key_unwrap import unwrap_key
 from e2etrust_core.tpm.quote import take_quote
+from e2etrust_core.tpm.salt_key import KnownHost
 
 #: Quotes taken until the event log stood still during one.
 _TRIES = 5
@@ -145,11 +146,15 @@ class Attester:
 
         :raises e2etrust_core.tpm.errors.CredentialRefused: made for another EK or AK.
         """
-        return activate_credential(self._tpm, self.identity.ak, credential_blob, encrypted_secret)
+        return activate_credential(self._tpm, self._known, credential_blob, encrypted_secret)
 
     def unwrap(self, wrapped: WrappedKey) -> bytes:
         """Open an image key that was wrapped for this TPM and its PCRs.
 
         :raises e2etrust_core.tpm.errors.UnwrapRefused: another TPM's, or the PCRs changed.
         """
-        return unwrap_key(self._tpm, self.identity.ak.ek_kind, wrapped)
+        return unwrap_key(self._tpm, self._known, wrapped)
+
+    @property
+    def _known(self) -> KnownHost:
+        return KnownHost(self.identity.ak, self.identity.ek_public)

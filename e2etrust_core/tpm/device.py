@@ -19,13 +19,10 @@ os.environ.setdefault("TSS2_LOG", "all+none")
 from tpm2_pytss import (  # noqa: E402
     ESAPI,
     ESYS_TR,
-    TPM2_ALG,
-    TPM2_SE,
-    TPMA_SESSION,
     TPMS_CONTEXT,
-    TPMT_SYM_DEF,
     TSS2_Exception,
 )
+from tpm2_pytss.TCTI import TCTI  # noqa: E402
 from tpm2_pytss.TCTILdr import TCTILdr  # noqa: E402
 
 from e2etrust_core.tpm.errors import TctiAbsent, TpmError, TpmUnreachable  # noqa: E402
@@ -37,6 +34,9 @@ _PAUSE = 0.05
 _LAYER = 0x00FF0000
 _FORMAT_ONE = 0x80
 _TCTI_LAYER = 0x000A0000
+_ESYS_LAYER = 0x00070000
+#: TPM_ST_NO_SESSIONS, the size of the command, TPM_CC_FlushContext.
+_FLUSH_CONTEXT = bytes.fromhex("8001 0000000e 00000165")
 #: TSS2_TCTI_RC_NOT_SUPPORTED: the loader found no such library.
 _RC_NO_SUCH_MODULE = 0x000A0015
 _RC_INITIALIZE = 0x100
@@ -150,30 +150,27 @@ def error_of(exc: TSS2_Exception, tcti: str) -> TpmError:
 
 @contextmanager
 def flushed(esys: ESAPI, handle: ESYS_TR) -> Iterator[ESYS_TR]:
-    """Take *handle* out of the TPM at the end, whatever happens in between."""
+    """Take *handle* out of the TPM at the end, whatever happens in between.
+
+    After an answer with a wrong HMAC tpm2-tss sends no further command for that context: then the
+    TPM is told without it, so that nothing stays behind where no resource manager cleans up.
+    """
+    number = int(esys.tr_get_tpm_handle(handle))
     try:
         yield handle
     finally:
-        esys.flush_context(handle)
+        try:
+            esys.flush_context(handle)
+        except TSS2_Exception as exc:
+            if exc.rc & _LAYER != _ESYS_LAYER or esys.tcti is None:
+                raise
+            _flush_past_the_tss(esys.tcti, number)
 
 
-@contextmanager
-def policy_session(esys: ESAPI, salt_key: ESYS_TR = ESYS_TR.NONE) -> Iterator[ESYS_TR]:
-    """Yield a SHA-256 policy session that lasts until the end of the block.
-
-    :param salt_key: a loaded decryption key; with it the session also encrypts parameters
-        (AES-128-CFB) in both directions under a salt that only this TPM can know.
-    """
-    handle = esys.start_auth_session(
-        salt_key,
-        ESYS_TR.NONE,
-        TPM2_SE.POLICY,
-        TPMT_SYM_DEF(algorithm=TPM2_ALG.NULL) if salt_key == ESYS_TR.NONE else "aes128cfb",
-        TPM2_ALG.SHA256,
-    )
-    with flushed(esys, handle):
-        esys.trsess_set_attributes(handle, TPMA_SESSION.CONTINUESESSION, 0xFF)
-        yield handle
+def _flush_past_the_tss(transport: TCTI, number: int) -> None:
+    """TPM2_FlushContext (Part 3, 28.4), a command without sessions."""
+    transport.transmit(_FLUSH_CONTEXT + number.to_bytes(4, "big"))
+    transport.receive()
 
 
 def _open(tcti: str) -> ESAPI:

@@ -2,14 +2,11 @@
 """Opening a key that was wrapped to this TPM and its PCR state.
 
 TPM2_Import under the EK, TPM2_Load, PolicyPCR, TPM2_Unseal (Part 3, 13.3, 12.2, 23.7, 12.7); the
-last runs in a session salted to the EK that encrypts the answer, so that the key does not cross
-the TPM's bus in the clear.
+last runs in a session, salted to a key that this host is known by, that encrypts the answer: the
+key does not cross the TPM's bus in the clear, and an interposer's key is none.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from tpm2_pytss import (
     ESAPI,
@@ -28,18 +25,21 @@ from tpm2_pytss import (
 from e2etrust_core.evidence.tpm_bytes import unsized
 from e2etrust_core.evidence.tpm_structures import KeyedHash, decode_public
 from e2etrust_core.messages import WrappedKey
-from e2etrust_core.tpm.device import Tpm, flushed, is_secret_refused, policy_session
+from e2etrust_core.tpm.device import Tpm, flushed, is_secret_refused
 from e2etrust_core.tpm.errors import UnwrapRefused
-from e2etrust_core.tpm.keys import EkKind, endorsement_session, loaded_ek
+from e2etrust_core.tpm.keys import endorsement_session, loaded_ek
 from e2etrust_core.tpm.pcr import tss_selection
+from e2etrust_core.tpm.salt_key import KnownHost, salt_key, salt_name
+from e2etrust_core.tpm.sessions import policy_session
 
 _RC_PCR_CHANGED = 0x128
 
 
-def unwrap_key(tpm: Tpm, ek_kind: EkKind, wrapped: WrappedKey) -> bytes:
+def unwrap_key(tpm: Tpm, host: KnownHost, wrapped: WrappedKey) -> bytes:
     """Open a key made by :func:`e2etrust_core.evidence.key_wrap.wrap_for_host`.
 
     :raises UnwrapRefused: made for another TPM, altered, or the PCRs differ.
+    :raises SaltKeyForeign: the TPM shows another key than the one that *host* is known by.
     :raises StructureError: the parts are no such structures.
     """
     area = unsized(wrapped.public, "wrapped key")
@@ -48,34 +48,27 @@ def unwrap_key(tpm: Tpm, ek_kind: EkKind, wrapped: WrappedKey) -> bytes:
     public = TPM2B_PUBLIC(publicArea=TPMT_PUBLIC.unmarshal(area)[0])
     duplicate = TPM2B_PRIVATE(unsized(wrapped.duplicate, "wrapped key"))
     seed = TPM2B_ENCRYPTED_SECRET(unsized(wrapped.encrypted_seed, "wrapped key"))
-    with (
-        tpm.connected() as esys,
-        loaded_ek(tpm, esys, ek_kind) as ek,
-        _salt_key(tpm, esys, ek_kind, ek) as salt_key,
-    ):
+    with tpm.connected() as esys:
         try:
-            private = _import(esys, ek, public, duplicate, seed)
-            with endorsement_session(esys) as session:
-                sealed = esys.load(ek, private, public, session1=session)
-            with flushed(esys, sealed):
-                return _unseal(esys, salt_key, sealed, wrapped)
+            with loaded_ek(tpm, esys, host.ak.ek_kind) as ek:
+                private = _import(esys, ek, public, duplicate, seed)
+            name = salt_name(tpm, esys, host)
+            with (
+                loaded_ek(tpm, esys, host.ak.ek_kind) as ek,
+                salt_key(tpm, esys, host, ek) as salt,
+                flushed(esys, _load(esys, ek, private, public)) as sealed,
+                policy_session(esys, salt, name) as session,
+            ):
+                wanted = TPMA_SESSION.CONTINUESESSION | TPMA_SESSION.ENCRYPT
+                esys.trsess_set_attributes(session, wanted)
+                esys.policy_pcr(session, None, tss_selection(wrapped.selection))
+                return bytes(esys.unseal(sealed, session1=session))
         except TSS2_Exception as exc:
             if is_secret_refused(esys, exc) or exc.rc == _RC_PCR_CHANGED:
                 raise UnwrapRefused(
                     "the key is wrapped to another TPM or to another PCR state than this host's"
                 ) from exc
             raise
-
-
-@contextmanager
-def _salt_key(tpm: Tpm, esys: ESAPI, ek_kind: EkKind, ek: ESYS_TR) -> Iterator[ESYS_TR]:
-    """Yield the key that sessions are salted to: tpm2-tss makes no salt for an SM2 key, so there it
-    is the same TPM's endorsement key on P-256."""
-    if ek_kind != "sm2":
-        yield ek
-        return
-    with loaded_ek(tpm, esys, "ecc-p256") as other:
-        yield other
 
 
 def _import(
@@ -92,8 +85,6 @@ def _import(
         )
 
 
-def _unseal(esys: ESAPI, salt_key: ESYS_TR, sealed: ESYS_TR, wrapped: WrappedKey) -> bytes:
-    with policy_session(esys, salt_key=salt_key) as session:
-        esys.trsess_set_attributes(session, TPMA_SESSION.CONTINUESESSION | TPMA_SESSION.ENCRYPT)
-        esys.policy_pcr(session, None, tss_selection(wrapped.selection))
-        return bytes(esys.unseal(sealed, session1=session))
+def _load(esys: ESAPI, ek: ESYS_TR, private: TPM2B_PRIVATE, public: TPM2B_PUBLIC) -> ESYS_TR:
+    with endorsement_session(esys) as session:
+        return esys.load(ek, private, public, session1=session)

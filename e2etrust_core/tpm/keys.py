@@ -42,8 +42,9 @@ from e2etrust_core.evidence.tpm_structures import (
     decode_public,
 )
 from e2etrust_core.suites import TPM_ALG_RSA, Suite
-from e2etrust_core.tpm.device import Tpm, flushed, is_refusal, policy_session
+from e2etrust_core.tpm.device import Tpm, flushed, is_refusal
 from e2etrust_core.tpm.errors import KeyLost, TpmError
+from e2etrust_core.tpm.sessions import policy_session
 
 EkKind = Literal["rsa2048", "ecc-p256", "sm2"]
 
@@ -103,7 +104,7 @@ def create_ak(tpm: Tpm, suite: Suite, ek_kind: EkKind) -> AttestationKey:
 
     :raises TpmError: the TPM cannot make such a key.
     """
-    template = _public(_ak_template(suite))
+    template = tss_public(_ak_template(suite))
     with (
         tpm.connected() as esys,
         loaded_ek(tpm, esys, ek_kind) as parent,
@@ -140,17 +141,19 @@ def loaded_ek(tpm: Tpm, esys: ESAPI, kind: EkKind) -> Iterator[ESYS_TR]:
     template = decode_public(_EK_TEMPLATES[kind])
     persistent = _persistent_ek(esys, kind, template)
     if persistent is not None:
-        yield persistent
-        esys.tr_close(persistent)
+        try:
+            yield persistent
+        finally:
+            esys.tr_close(persistent)
         return
 
     def make() -> ESYS_TR:
         handle, _, _, _, _ = esys.create_primary(
-            TPM2B_SENSITIVE_CREATE(), _public(_EK_TEMPLATES[kind]), ESYS_TR.ENDORSEMENT
+            TPM2B_SENSITIVE_CREATE(), tss_public(_EK_TEMPLATES[kind]), ESYS_TR.ENDORSEMENT
         )
         return handle
 
-    with flushed(esys, _recalled(tpm, esys, f"ek {kind}", make)) as handle:
+    with flushed(esys, recalled(tpm, esys, f"ek {kind}", make)) as handle:
         yield handle
 
 
@@ -165,14 +168,14 @@ def loaded_ak(tpm: Tpm, esys: ESAPI, ak: AttestationKey) -> Iterator[ESYS_TR]:
         with loaded_ek(tpm, esys, ak.ek_kind) as parent, endorsement_session(esys) as session:
             private, _ = TPM2B_PRIVATE.unmarshal(ak.private)
             try:
-                return esys.load(parent, private, _public(ak.public), session1=session)
+                return esys.load(parent, private, tss_public(ak.public), session1=session)
             except TSS2_Exception as exc:
                 if is_refusal(exc):
                     raise KeyLost("the attestation key is not of this TPM") from exc
                 raise
 
     name = "ak " + hashlib.sha256(ak.public + ak.private).hexdigest()
-    with flushed(esys, _recalled(tpm, esys, name, load)) as handle:
+    with flushed(esys, recalled(tpm, esys, name, load)) as handle:
         yield handle
 
 
@@ -180,7 +183,12 @@ def _kinds(kind: EkKind | None) -> list[EkKind]:
     return [kind] if kind is not None else sorted(get_args(EkKind))
 
 
-def _recalled(tpm: Tpm, esys: ESAPI, name: str, make: Callable[[], ESYS_TR]) -> ESYS_TR:
+def ecc_storage_template(attributes: int, policy: bytes = b"") -> bytes:
+    """Return the TPMT_PUBLIC template of a storage key on P-256 with AES-128-CFB."""
+    return _ecc(TPM2_ECC.NIST_P256, attributes, policy)
+
+
+def recalled(tpm: Tpm, esys: ESAPI, name: str, make: Callable[[], ESYS_TR]) -> ESYS_TR:
     """Load the saved context of that name; where there is none, or none that still holds, make."""
     context = tpm.contexts.get(name)
     if context is not None:
@@ -202,11 +210,14 @@ def _persistent_ek(esys: ESAPI, kind: EkKind, template: Public) -> ESYS_TR | Non
     if number is None or not _has_handle(esys, number):
         return None
     handle = esys.tr_from_tpmpublic(number)
-    public, _, _ = esys.read_public(handle)
-    if _same_template(public.publicArea.marshal(), template):
-        return handle
-    esys.tr_close(handle)
-    return None
+    wanted = False
+    try:
+        public, _, _ = esys.read_public(handle)
+        wanted = _same_template(public.publicArea.marshal(), template)
+    finally:
+        if not wanted:
+            esys.tr_close(handle)
+    return handle if wanted else None
 
 
 def _same_template(public: bytes, template: Public) -> bool:
@@ -249,7 +260,8 @@ def _read_certificate(esys: ESAPI, kind: EkKind) -> bytes | None:
         esys.tr_close(index)
 
 
-def _public(area: bytes) -> TPM2B_PUBLIC:
+def tss_public(area: bytes) -> TPM2B_PUBLIC:
+    """Return a TPMT_PUBLIC for the TSS."""
     public, _ = TPMT_PUBLIC.unmarshal(area)
     return TPM2B_PUBLIC(publicArea=public)
 
@@ -259,9 +271,9 @@ def _template(kind: int, attributes: int, policy: bytes, rest: bytes) -> bytes:
     return head + rest
 
 
-def _ecc_ek(curve: int) -> bytes:
+def _ecc(curve: int, attributes: int, policy: bytes) -> bytes:
     rest = _AES_128_CFB + _NULL + uint(curve, 2) + _NULL + sized(bytes(32)) * 2
-    return _template(TPM2_ALG.ECC, _EK_ATTRIBUTES, _EK_POLICY, rest)
+    return _template(TPM2_ALG.ECC, attributes, policy, rest)
 
 
 _EK_TEMPLATES: dict[str, bytes] = {
@@ -271,10 +283,10 @@ _EK_TEMPLATES: dict[str, bytes] = {
         _EK_POLICY,
         _AES_128_CFB + _NULL + uint(2048, 2) + uint(0, 4) + sized(bytes(256)),
     ),
-    "ecc-p256": _ecc_ek(TPM2_ECC.NIST_P256),
+    "ecc-p256": _ecc(TPM2_ECC.NIST_P256, _EK_ATTRIBUTES, _EK_POLICY),
     # The profile's own template for this curve (H-5) wants SM3 and SM4, which few TPMs have: this
     # is L-2 on the SM2 curve.
-    "sm2": _ecc_ek(TPM2_ECC.SM2_P256),
+    "sm2": _ecc(TPM2_ECC.SM2_P256, _EK_ATTRIBUTES, _EK_POLICY),
 }
 
 

@@ -44,12 +44,12 @@ from e2etrust_core.evidence.tpm_structures import (
     name_of,
 )
 from e2etrust_core.suites import HASHES
-from e2etrust_core.tpm.device import Tpm, flushed, is_refusal, policy_session
+from e2etrust_core.tpm.device import Tpm, flushed, is_refusal
 from e2etrust_core.tpm.errors import KeyLost, PolicyUnsatisfied
 from e2etrust_core.tpm.keys import EndorsementKey, endorsement_session, loaded_ek
 from e2etrust_core.tpm.nv import opened_nv
 from e2etrust_core.tpm.pcr import tss_selection
-from e2etrust_core.tpm.sessions import check_name, encrypted_session
+from e2etrust_core.tpm.sessions import check_name, encrypted_session, policy_session
 
 #: TPM_RC_PCR_CHANGED, TPM_RC_POLICY: a step does not hold now (Part 2, 6.6.3).
 _UNSATISFIED = {0x128, 0x126}
@@ -99,7 +99,7 @@ def unseal(tpm: Tpm, ek: EndorsementKey, sealed: Sealed, steps: tuple[Step, ...]
         check_name(esys, parent, name_of(ek.public))
         with flushed(esys, _load(esys, parent, sealed)) as handle:
             try:
-                with policy_session(esys, salt_key=parent) as session:
+                with policy_session(esys, parent, name_of(ek.public)) as session:
                     wanted = TPMA_SESSION.CONTINUESESSION | TPMA_SESSION.ENCRYPT
                     esys.trsess_set_attributes(session, wanted)
                     for step in steps:

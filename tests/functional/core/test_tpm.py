@@ -32,6 +32,7 @@ from e2etrust_core.tpm.key_unwrap import unwrap_key
 from e2etrust_core.tpm.keys import AttestationKey, check_ak_loads, create_ak, read_ek
 from e2etrust_core.tpm.pcr import active_banks, extend_pcr, read_pcrs
 from e2etrust_core.tpm.quote import take_quote
+from e2etrust_core.tpm.salt_key import KnownHost
 
 SELECTION = {"sha256": list(range(10))}
 TWO_BANKS = {"sha256": list(range(10)), "sha1": [0, 7, 16]}
@@ -54,6 +55,10 @@ def tpm(swtpm: str) -> Iterator[Tpm]:
 @pytest.fixture
 def ak(tpm: Tpm) -> AttestationKey:
     return create_ak(tpm, ECC_P256_SHA256, "rsa2048")
+
+
+def known(tpm: Tpm, ak: AttestationKey) -> KnownHost:
+    return KnownHost(ak, read_ek(tpm, ak.ek_kind).public)
 
 
 def in_use(tpm: Tpm) -> list[int]:
@@ -160,7 +165,7 @@ def test_credential_opens_in_its_tpm(tpm, kind):
     ak = create_ak(tpm, ECC_P256_SHA256, kind)
     secret = secrets.token_bytes(32)
     blob, encrypted = make_credential(read_ek(tpm, kind).public, name_of(ak.public), secret)
-    assert activate_credential(tpm, ak, blob, encrypted) == secret
+    assert activate_credential(tpm, known(tpm, ak), blob, encrypted) == secret
 
 
 @pytest.mark.parametrize("kind", KNOWN_TO_OTHERS)
@@ -170,7 +175,9 @@ def test_credential_of_tpm2_pytss_opens_the_same_way(tpm, kind):
     blob, encrypted = pytss_make_credential(
         TPM2B_PUBLIC(publicArea=public), b"s" * 32, TPM2B_NAME(name_of(ak.public))
     )
-    assert activate_credential(tpm, ak, blob.marshal(), encrypted.marshal()) == b"s" * 32
+    assert (
+        activate_credential(tpm, known(tpm, ak), blob.marshal(), encrypted.marshal()) == b"s" * 32
+    )
 
 
 @pytest.mark.parametrize("kind", KNOWN_TO_OTHERS)
@@ -191,7 +198,7 @@ def test_credential_of_tpm2_makecredential_has_the_same_sizes_and_opens(tpm, kin
     assert len(ours[0]) == size
     # The tool leaves leading zeros of its point's coordinates out, one in 128 times.
     assert 0 <= len(ours[1]) - (len(out) - size) <= 3
-    assert activate_credential(tpm, ak, out[:size], out[size:]) == b"s" * 32
+    assert activate_credential(tpm, known(tpm, ak), out[:size], out[size:]) == b"s" * 32
 
 
 def test_credential_for_another_ak_or_tpm_is_refused(tpm, ak, swtpm_factory):
@@ -203,7 +210,7 @@ def test_credential_for_another_ak_or_tpm_is_refused(tpm, ak, swtpm_factory):
         make_credential(other_ek, name_of(ak.public), b"s" * 32),
     ):
         with pytest.raises(CredentialRefused):
-            activate_credential(tpm, ak, *made)
+            activate_credential(tpm, known(tpm, ak), *made)
     assert in_use(tpm) == []
 
 
@@ -212,10 +219,11 @@ def test_credential_for_another_ak_or_tpm_is_refused(tpm, ak, swtpm_factory):
 def test_wrapped_key_opens_here_until_a_pcr_changes(tpm, kind, selection):
     key = secrets.token_bytes(64)
     wrapped = wrap_for_host(read_ek(tpm, kind).public, key, selection, read_pcrs(tpm, selection))
-    assert unwrap_key(tpm, kind, wrapped) == key
+    host = known(tpm, create_ak(tpm, ECC_P256_SHA256, kind))
+    assert unwrap_key(tpm, host, wrapped) == key
     extend_pcr(tpm, 9, {"sha256": b"\1" * 32})
     with pytest.raises(UnwrapRefused):
-        unwrap_key(tpm, kind, wrapped)
+        unwrap_key(tpm, host, wrapped)
     assert in_use(tpm) == []
 
 
@@ -225,19 +233,21 @@ def test_wrapped_key_is_refused_by_another_tpm_in_the_same_state(tpm, kind, swtp
     values = read_pcrs(tpm, SELECTION)
     assert values == read_pcrs(other, SELECTION)
     wrapped = wrap_for_host(read_ek(tpm, kind).public, b"k" * 32, SELECTION, values)
+    host = known(tpm, create_ak(tpm, ECC_P256_SHA256, kind))
     with pytest.raises(UnwrapRefused):
-        unwrap_key(other, kind, wrapped)
+        unwrap_key(other, host, wrapped)
     assert in_use(other) == []
 
 
-def test_altered_wrapped_key_is_refused(tpm):
+def test_altered_wrapped_key_is_refused(tpm, ak):
+    host = known(tpm, ak)
     values = read_pcrs(tpm, SELECTION)
     wrapped = wrap_for_host(read_ek(tpm, "rsa2048").public, b"k" * 32, SELECTION, values)
     for part in ("public", "duplicate", "encrypted_seed"):
         altered = bytearray(getattr(wrapped, part))
         altered[-1] ^= 1
         with pytest.raises(UnwrapRefused):
-            unwrap_key(tpm, "rsa2048", replace(wrapped, **{part: bytes(altered)}))
+            unwrap_key(tpm, host, replace(wrapped, **{part: bytes(altered)}))
 
 
 def test_wrapped_key_says_nothing_of_the_key(tpm):

@@ -45,7 +45,7 @@ from e2etrust_core.evidence.tpm_structures import (
 )
 from e2etrust_core.suites import ECC_P256_SHA256, SM2_SHA256
 from e2etrust_core.tpm.certify import certify_key, certify_nv
-from e2etrust_core.tpm.device import Tpm, open_tpm, policy_session
+from e2etrust_core.tpm.device import Tpm, open_tpm
 from e2etrust_core.tpm.errors import KeyLost, NvFailed, PolicyUnsatisfied, SaltKeyForeign
 from e2etrust_core.tpm.keys import create_ak, loaded_ek, read_ek
 from e2etrust_core.tpm.nv import (
@@ -60,7 +60,7 @@ from e2etrust_core.tpm.nv import (
 )
 from e2etrust_core.tpm.pcr import extend_pcr, read_pcrs
 from e2etrust_core.tpm.sealing import satisfy, seal, unseal
-from e2etrust_core.tpm.sessions import encrypted_session
+from e2etrust_core.tpm.sessions import encrypted_session, policy_session
 from tests.functional.core.mssim_bridge import MssimBridge, swtpm_at
 from tests.functional.core.test_tpm import in_use, tools
 from tests.functional.swtpm_fixture import EmulatedTpm

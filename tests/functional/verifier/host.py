@@ -22,6 +22,7 @@ from e2etrust_core.tpm.credential import activate_credential
 from e2etrust_core.tpm.device import Tpm
 from e2etrust_core.tpm.keys import EkKind, create_ak, read_ek
 from e2etrust_core.tpm.quote import take_quote
+from e2etrust_core.tpm.salt_key import KnownHost
 
 Call = Callable[[str, Any], dict[str, Any]]
 
@@ -42,6 +43,10 @@ class Host:
         self.ek = read_ek(self.tpm, self.ek_kind)
         self.ak = create_ak(self.tpm, self.suite, self.ek.kind)
 
+    @property
+    def known(self) -> KnownHost:
+        return KnownHost(self.ak, self.ek.public)
+
     def ask(self, kind: type, method: str, request: Any) -> Any:
         return messages.read_reply(kind, self.call(method, wire.to_dict(request)))
 
@@ -54,7 +59,7 @@ class Host:
     def enrol(self) -> messages.EnrolResult:
         challenge = self.enrol_begin()
         secret = activate_credential(
-            self.tpm, self.ak, challenge.credential_blob, challenge.encrypted_secret
+            self.tpm, self.known, challenge.credential_blob, challenge.encrypted_secret
         )
         answer = messages.EnrolAnswer(challenge.enrolment, secret)
         return self.ask(messages.EnrolResult, "enrol_finish", answer)

@@ -58,7 +58,7 @@ def test_of_two_enrolments_under_way_for_one_name_only_one_is_written(laboratory
 
     def finish(who, challenge):
         secret = activate_credential(
-            who.tpm, who.ak, challenge.credential_blob, challenge.encrypted_secret
+            who.tpm, who.known, challenge.credential_blob, challenge.encrypted_secret
         )
         return who.ask(
             messages.EnrolResult,
@@ -77,7 +77,7 @@ def test_cve_2023_38201_wrong_answer_kills_the_challenge_and_tells_nothing(labor
     host = laboratory.host()
     challenge = host.enrol_begin()
     right = activate_credential(
-        host.tpm, host.ak, challenge.credential_blob, challenge.encrypted_secret
+        host.tpm, host.known, challenge.credential_blob, challenge.encrypted_secret
     )
     wrong = messages.EnrolAnswer(challenge.enrolment, secrets.token_bytes(32))
     with refused("ENROLMENT_WRONG") as caught:
@@ -99,7 +99,7 @@ def test_cve_2021_3406_credential_for_a_tpms_ek_does_not_open_for_another_tpms_a
     challenge = host.enrol_begin(ak_public=other.ak.public)
     with pytest.raises(CredentialRefused):
         activate_credential(
-            host.tpm, host.ak, challenge.credential_blob, challenge.encrypted_secret
+            host.tpm, host.known, challenge.credential_blob, challenge.encrypted_secret
         )
 
 
@@ -133,7 +133,7 @@ def test_host_of_sm2_keys_alone_enrols_by_the_operators_word_and_starts_servers(
     host.enrol()
     assert host.attest().trusted
     grant = host.launch(key_id=GRANTED)
-    assert unwrap_key(host.tpm, "sm2", grant.wrapped_key) == IMAGE_KEY
+    assert unwrap_key(host.tpm, host.known, grant.wrapped_key) == IMAGE_KEY
 
 
 def test_certificate_of_another_key_beside_an_sm2_key_is_of_no_use(laboratory):
@@ -153,7 +153,7 @@ def test_enrolment_under_way_is_held_against_what_is_expected_when_it_ends(labor
     host, other = laboratory.host(), laboratory.host("host2", laboratory.tpms())
     challenge = host.enrol_begin()
     secret = activate_credential(
-        host.tpm, host.ak, challenge.credential_blob, challenge.encrypted_secret
+        host.tpm, host.known, challenge.credential_blob, challenge.encrypted_secret
     )
     expect(laboratory, other)
     with refused("EK_NOT_PINNED"):
@@ -202,7 +202,7 @@ def test_enrolment_that_takes_too_long_is_dead(laboratory):
     host = laboratory.host()
     challenge = host.enrol_begin()
     secret = activate_credential(
-        host.tpm, host.ak, challenge.credential_blob, challenge.encrypted_secret
+        host.tpm, host.known, challenge.credential_blob, challenge.encrypted_secret
     )
     laboratory.later(61)
     with refused("ENROLMENT_UNKNOWN"):

@@ -69,17 +69,17 @@ def keys(laboratory):
 
 def test_key_opens_on_that_host_and_no_other(laboratory, host):
     grant = host.launch(key_id=GRANTED)
-    assert unwrap_key(host.tpm, host.ek.kind, grant.wrapped_key) == IMAGE_KEY
+    assert unwrap_key(host.tpm, host.known, grant.wrapped_key) == IMAGE_KEY
     other = laboratory.tpms()
     with pytest.raises(UnwrapRefused):
-        unwrap_key(Tpm(other.tcti), host.ek.kind, grant.wrapped_key)
+        unwrap_key(Tpm(other.tcti), host.known, grant.wrapped_key)
 
 
 def test_key_does_not_open_after_a_pcr_changed(laboratory, host):
     grant = host.launch(key_id=GRANTED)
     extend_pcr(host.tpm, 9, {"sha256": b"\x01" * 32})
     with pytest.raises(UnwrapRefused):
-        unwrap_key(host.tpm, host.ek.kind, grant.wrapped_key)
+        unwrap_key(host.tpm, host.known, grant.wrapped_key)
 
 
 def test_record_is_signed_and_its_evidence_can_be_checked_again(laboratory, host):
