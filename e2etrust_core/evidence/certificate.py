@@ -38,6 +38,9 @@ _FAULTS = (
     x509.UnsupportedGeneralNameType,
     UnsupportedAlgorithm,
 )
+#: RFC 4055, 4.1: some makers say so of a key that only ever decrypts.
+_RSAES_OAEP = "1.2.840.113549.1.1.7"
+_RSA_ALGORITHM = bytes.fromhex("300d06092a864886f70d0101010500")
 _EC_KEY, _SM2_CURVE = "1.2.840.10045.2.1", "1.2.156.10197.1.301"
 _SM2_WITH_SM3 = "1.2.156.10197.1.501"
 #: RFC 4055, 5 and RFC 5758, 3.2.
@@ -50,6 +53,7 @@ _SIGNATURES: dict[str, tuple[str, hashes.HashAlgorithm]] = {
     "1.2.840.10045.4.3.4": ("ecdsa", hashes.SHA512()),
 }
 _BASIC_CONSTRAINTS, _KEY_USAGE = "2.5.29.19", "2.5.29.15"
+_EXTENDED_KEY_USAGE = "2.5.29.37"
 _KEY_CERT_SIGN = 5
 
 Key = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | Sm2PublicKey
@@ -60,7 +64,8 @@ class Certificate:
     """``issuer`` and ``subject`` are names as they stand.
 
     ``ca`` and ``path_length`` of the basic constraints, ``may_certify`` of the key usage, None
-    where there is none; ``critical`` the OIDs of critical extensions.
+    where there is none; ``critical`` and ``extensions`` the OIDs of critical extensions and of all;
+    ``usages`` those of the extended key usage.
     """
 
     der: bytes
@@ -73,6 +78,8 @@ class Certificate:
     algorithm: str
     signature: bytes
     critical: tuple[str, ...]
+    extensions: tuple[str, ...]
+    usages: tuple[str, ...] | None
     ca: bool
     path_length: int | None
     may_certify: bool | None
@@ -115,6 +122,8 @@ def load_certificate(data: bytes) -> Certificate:
         algorithm,
         signature,
         tuple(oid for oid, (critical, _) in extensions.items() if critical),
+        tuple(extensions),
+        _usages(extensions),
         ca,
         path_length,
         _may_certify(extensions),
@@ -199,12 +208,21 @@ def _key(spki: bytes, strict: x509.Certificate | None) -> Key:
     if (kind, curve) == (_EC_KEY, _SM2_CURVE):
         return _sm2_key(_bits(whole))
     try:
-        key = strict.public_key() if strict is not None else load_der_public_key(spki)
+        if kind == _RSAES_OAEP:
+            key = load_der_public_key(_as_plain_rsa(_bits(whole)))
+        else:
+            key = strict.public_key() if strict is not None else load_der_public_key(spki)
     except _FAULTS:
         raise EkCertificateUnreadable("a certificate's key cannot be read") from None
     if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
         raise EkCertificateUnreadable("a certificate is of a key that no TPM has")
     return key
+
+
+def _as_plain_rsa(key: bytes) -> bytes:
+    """Return the SubjectPublicKeyInfo of an RSAPublicKey (RFC 8017, A.1.1) without a scheme."""
+    body = _RSA_ALGORITHM + der.element(der.BIT_STRING, b"\0" + key)
+    return der.element(der.SEQUENCE, body)
 
 
 def _sm2_key(point: bytes) -> Sm2PublicKey:
@@ -269,6 +287,16 @@ def _basic_constraints(extensions: dict[str, tuple[bool, bytes]]) -> tuple[bool,
     length = int.from_bytes(reader.take(der.INTEGER), "big") if reader.more() else None
     reader.end()
     return ca, length
+
+
+def _usages(extensions: dict[str, tuple[bool, bytes]]) -> tuple[str, ...] | None:
+    if _EXTENDED_KEY_USAGE not in extensions:
+        return None
+    reader = DerReader(extensions[_EXTENDED_KEY_USAGE][1]).inside()
+    found = []
+    while reader.more():
+        found.append(dotted(reader.take(der.OID)))
+    return tuple(found)
 
 
 def _may_certify(extensions: dict[str, tuple[bool, bytes]]) -> bool | None:

@@ -66,6 +66,15 @@ class DerReader:
         return size, at + 1 + octets
 
 
+def element(tag: int, content: bytes) -> bytes:
+    """Return an element of at most 65535 bytes of content (X.690, 8.1)."""
+    size = len(content)
+    if size < 0x80:
+        return bytes((tag, size)) + content
+    octets = size.to_bytes(1 if size < 0x100 else 2, "big")
+    return bytes((tag, 0x80 | len(octets))) + octets + content
+
+
 def dotted(oid: bytes) -> str:
     """Return an OID's content in dotted form (X.690, 8.19)."""
     numbers, value = [], 0

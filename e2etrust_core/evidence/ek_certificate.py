@@ -41,6 +41,16 @@ _UNDERSTOOD = {
     "2.5.29.17",  # subjectAltName
     "2.5.29.32",  # certificatePolicies
 }
+#: Extensions that restrict what an authority may vouch for, critical or not, and that are not
+#: evaluated here: such an authority is not one that is trusted by half.
+_RESTRICTIONS = {
+    "2.5.29.30",  # nameConstraints
+    "2.5.29.36",  # policyConstraints
+    "2.5.29.54",  # inhibitAnyPolicy
+}
+#: tcg-kp-EKCertificate (EK Credential Profile, 3.2.16), anyExtendedKeyUsage (RFC 5280, 4.2.1.12).
+_EK_USAGE, _ANY_USAGE = "2.23.133.8.1", "2.5.29.37.0"
+_AUTHORITY_ACCESS = "1.3.6.1.5.5.7.1.1"
 
 
 def verify_ek_certificate(
@@ -104,8 +114,16 @@ def _check_leaf(leaf: Certificate) -> None:
     for oid in leaf.critical:
         if oid not in _UNDERSTOOD:
             raise EkCertificateUnreadable(f"the EK certificate has a critical extension {oid}")
+    if not _is_for_eks(leaf):
+        raise EkCertificateUnreadable("the EK certificate is for another use than that of an EK")
     if leaf.ca:
         raise EkCertificateUnreadable("the EK certificate is that of an authority")
+
+
+def _is_for_eks(certificate: Certificate) -> bool:
+    """Whether its extended key usage, where it has one, allows endorsement keys."""
+    usages = certificate.usages
+    return usages is None or _EK_USAGE in usages or _ANY_USAGE in usages
 
 
 def _bundle(pem: bytes) -> list[Certificate]:
@@ -136,9 +154,7 @@ def _climb(certificate: Certificate, bundle: list[Certificate], now: datetime, d
     _check_valid(certificate, now)
     if depth == 0:
         raise EkIssuerUnknown("the EK certificate's chain is too long")
-    fault: EkIssuerUnknown | EkCertificateExpired = EkIssuerUnknown(
-        "no authority in the bundle issued the EK certificate"
-    )
+    fault: EkIssuerUnknown | EkCertificateExpired = _no_issuer(certificate)
     for issuer in bundle:
         if not _issued(certificate, issuer, _MAX_DEPTH - depth):
             continue
@@ -154,6 +170,18 @@ def _climb(certificate: Certificate, bundle: list[Certificate], now: datetime, d
     raise fault
 
 
+def _no_issuer(certificate: Certificate) -> EkIssuerUnknown:
+    reason = "no authority in the bundle issued the EK certificate"
+    if _AUTHORITY_ACCESS not in certificate.extensions:
+        return EkIssuerUnknown(reason)
+    # The address comes from the host: it is neither fetched nor repeated.
+    return EkIssuerUnknown(
+        reason,
+        remedy="get the certificate of its issuer from the TPM's maker and add it to ek_ca_bundle;"
+        " the certificate names an address for it, which is never fetched from here",
+    )
+
+
 def _issued(certificate: Certificate, issuer: Certificate, between: int) -> bool:
     """*between*: how many authorities stand between *issuer* and the EK certificate."""
     if not names_issuer(certificate, issuer) or not _may_issue(issuer, between):
@@ -162,7 +190,15 @@ def _issued(certificate: Certificate, issuer: Certificate, between: int) -> bool
 
 
 def _may_issue(issuer: Certificate, between: int) -> bool:
-    if not issuer.ca or (issuer.path_length is not None and issuer.path_length < between):
+    if not _RESTRICTIONS.isdisjoint(issuer.extensions) or not _UNDERSTOOD.issuperset(
+        issuer.critical
+    ):
+        return False
+    if (
+        not issuer.ca
+        or not _is_for_eks(issuer)
+        or (issuer.path_length is not None and issuer.path_length < between)
+    ):
         return False
     return issuer.may_certify is not False
 

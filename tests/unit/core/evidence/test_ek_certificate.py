@@ -22,7 +22,7 @@ from e2etrust_core.evidence.certificate import (
     load_certificate,
     names_issuer,
 )
-from e2etrust_core.evidence.der import DerReader
+from e2etrust_core.evidence.der import DerReader, element
 from e2etrust_core.evidence.ek_certificate import verify_ek_certificate
 from e2etrust_core.evidence.tpm_bytes import sized, uint
 from tests.unit.core.software_tpm import EK_ATTRIBUTES, NULL, SHA256, SoftwareTpm
@@ -147,6 +147,143 @@ def test_path_length_is_kept():
 def test_unknown_critical_extension_is_refused():
     odd = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\5\0")
     refused(errors.EkCertificateUnreadable, certify(MIDDLE, extra=odd))
+
+
+TCG_EK = x509.ObjectIdentifier("2.23.133.8.1")
+SERVER = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.1")
+
+
+def test_extended_key_usage_where_there_is_one_is_that_of_an_ek():
+    for usages in ([TCG_EK], [SERVER, TCG_EK], [x509.ObjectIdentifier("2.5.29.37.0")]):
+        good = certify(ROOT, extra=x509.ExtendedKeyUsage(usages))
+        verify_ek_certificate(good, TPM.ek_public, ROOT.pem, NOW)
+    web = certify(ROOT, extra=x509.ExtendedKeyUsage([SERVER]))
+    refused(errors.EkCertificateUnreadable, web, ROOT.pem)
+
+
+def restricted(*extensions: tuple[x509.ExtensionType, bool]) -> Authority:
+    """Return an authority below the root that has these extensions as well."""
+    made = Authority("restricted", ROOT)
+    builder = x509.CertificateBuilder(ROOT.name, made.name, made.key.public_key(), 3)
+    builder = builder.not_valid_before(NOW - YEAR).not_valid_after(NOW + YEAR)
+    builder = builder.add_extension(x509.BasicConstraints(True, None), True)
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    made.certificate = builder.sign(ROOT.key, hashes.SHA256())
+    return made
+
+
+NAMES = x509.NameConstraints([x509.DNSName("example.org")], None)
+ODD = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\5\0")
+
+
+@pytest.mark.parametrize(
+    ("extension", "critical", "holds"),
+    [
+        (NAMES, True, False),
+        (NAMES, False, False),
+        (x509.PolicyConstraints(0, None), True, False),
+        (ODD, True, False),
+        (ODD, False, True),
+        (x509.ExtendedKeyUsage([SERVER]), False, False),
+        (x509.ExtendedKeyUsage([TCG_EK]), False, True),
+    ],
+    ids=lambda part: type(part).__name__,
+)
+def test_authority_with_a_restriction_that_is_not_evaluated_vouches_for_nobody(
+    extension, critical, holds
+):
+    issuer = restricted((extension, critical))
+    certificate = certify(issuer)
+    if holds:
+        verify_ek_certificate(certificate, TPM.ek_public, ROOT.pem + issuer.pem, NOW)
+    else:
+        refused(errors.EkIssuerUnknown, certificate, ROOT.pem + issuer.pem)
+
+
+def test_issuer_that_a_certificate_names_an_address_of_is_not_fetched_but_told():
+    place = x509.UniformResourceIdentifier("http://127.0.0.1:9/issuer.crt")
+    access = x509.AccessDescription(x509.oid.AuthorityInformationAccessOID.CA_ISSUERS, place)
+    builder = x509.CertificateBuilder(MIDDLE.name, x509.Name([]), TPM.ek.public_key(), 2)
+    builder = builder.not_valid_before(NOW - YEAR).not_valid_after(NOW + YEAR)
+    builder = builder.add_extension(x509.AuthorityInformationAccess([access]), False)
+    made = builder.sign(MIDDLE.key, hashes.SHA256()).public_bytes(Encoding.DER)
+    with pytest.raises(errors.EkIssuerUnknown) as caught:
+        verify_ek_certificate(made, TPM.ek_public, ROOT.pem, NOW)
+    assert "never fetched" in caught.value.remedy
+    assert "127.0.0.1" not in str(caught.value) + caught.value.remedy
+    verify_ek_certificate(made, TPM.ek_public, ROOT.pem + MIDDLE.pem, NOW)
+
+
+RSA_EK = rsa.generate_private_key(65537, 2048)
+
+
+def with_oaep_key(certificate: bytes) -> bytes:
+    """Return it with id-RSAES-OAEP for its key's algorithm, signed anew by the root."""
+    plain = bytes.fromhex("06092a864886f70d010101")
+    tbs = x509.load_der_x509_certificate(certificate).tbs_certificate_bytes
+    altered = tbs.replace(plain, plain[:-1] + b"\x07", 1)
+    assert altered != tbs
+    signature = ROOT.key.sign(altered, ec.ECDSA(hashes.SHA256()))
+    algorithm = bytes.fromhex("300a06082a8648ce3d040302")
+    body = altered + algorithm + element(3, b"\0" + signature)
+    return element(0x30, body)
+
+
+def test_rsa_key_that_is_marked_for_oaep_is_the_same_key():
+    made = with_oaep_key(certify(ROOT, key=RSA_EK))
+    ek = ek_of(certify(ROOT, key=RSA_EK))
+    verify_ek_certificate(made, ek, ROOT.pem, NOW)
+    refused(errors.EkCertificateForeign, made, ROOT.pem)
+
+
+def test_negative_serial_number_as_some_makers_have_it_is_read():
+    serial = bytes.fromhex("02010230")
+    made = certify(ROOT)
+    tbs = x509.load_der_x509_certificate(made).tbs_certificate_bytes
+    altered = tbs.replace(serial, bytes.fromhex("0201fe30"), 1)
+    signature = ROOT.key.sign(altered, ec.ECDSA(hashes.SHA256()))
+    body = altered + bytes.fromhex("300a06082a8648ce3d040302") + element(3, b"\0" + signature)
+    verify_ek_certificate(element(0x30, body), TPM.ek_public, ROOT.pem, NOW)
+
+
+def openssl_verifies(folder: Path, certificate: bytes, *authorities: Authority) -> bool:
+    """The independent opinion; -ignore_critical: it does not know names of TPMs as a subject."""
+    (folder / "leaf.pem").write_bytes(
+        x509.load_der_x509_certificate(certificate).public_bytes(Encoding.PEM)
+    )
+    (folder / "root.pem").write_bytes(ROOT.pem)
+    (folder / "more.pem").write_bytes(b"".join(one.pem for one in authorities))
+    words = ["-CAfile", "root.pem", "-untrusted", "more.pem", "-attime", str(int(NOW.timestamp()))]
+    done = subprocess.run(
+        ["openssl", "verify", *words, "leaf.pem"], cwd=folder, capture_output=True, check=False
+    )
+    return done.returncode == 0
+
+
+def test_openssl_verify_agrees_on_every_chain(tmp_path):
+    old = Authority("old", ROOT, start=NOW - 4 * YEAR)
+    below = Authority("below", MIDDLE)
+    unfit = [Authority("leaf", ROOT, ca=False), Authority("leaf", ROOT, cert_sign=False)]
+    odd = restricted((ODD, True))
+    chains = [(certify(MIDDLE), (MIDDLE,)), (certify(MIDDLE), ()), (certify(old), (old,))]
+    chains += [(certify(one), (one,)) for one in (*unfit, odd)]
+    chains += [(certify(below), (MIDDLE, below)), (certify(Authority("root")), ())]
+    chains += [
+        (certify(MIDDLE, start=NOW + YEAR), (MIDDLE,)),
+        (certify(MIDDLE, extra=ODD), (MIDDLE,)),
+    ]
+    answers = []
+    for certificate, authorities in chains:
+        bundle = ROOT.pem + b"".join(one.pem for one in authorities)
+        try:
+            verify_ek_certificate(certificate, TPM.ek_public, bundle, NOW)
+            ours = True
+        except errors.EkCertificateError:
+            ours = False
+        assert openssl_verifies(tmp_path, certificate, *authorities) is ours
+        answers.append(ours)
+    assert answers == [True] + [False] * (len(chains) - 1)
 
 
 def test_certificate_of_an_authority_is_no_ek_certificate():
