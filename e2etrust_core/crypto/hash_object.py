@@ -22,6 +22,8 @@ class HashObject(Protocol):
 
     def digest(self) -> bytes: ...
 
+    def copy(self) -> HashObject: ...
+
 
 class Sm3:
     """SM3 (GB/T 32905) of all that it was given; each digest is asked of the providers."""

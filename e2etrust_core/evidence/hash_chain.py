@@ -7,12 +7,9 @@ tenth of a small hash.  SM3 goes through the providers, as it does everywhere.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 
-from e2etrust_core.crypto import digest_of
-
-_SM3 = "sm3"
+from e2etrust_core.crypto import constructor, digest_of
 
 
 def hash_each(hash_name: str, data: Iterable[bytes]) -> list[bytes]:
@@ -21,9 +18,7 @@ def hash_each(hash_name: str, data: Iterable[bytes]) -> list[bytes]:
     :param hash_name: as hashlib names it (``sm3``, ``sha256``).
     :raises OpinionsDiffer: two crypto providers come to two digests.
     """
-    if hash_name == _SM3:
-        return [digest_of(hash_name, one) for one in data]
-    copy, made = hashlib.new(hash_name).copy, []
+    copy, made = constructor(hash_name)().copy, []
     for one in data:
         hashing = copy()
         hashing.update(one)
@@ -38,11 +33,7 @@ def chain_end(hash_name: str, value: bytes, digests: Iterable[bytes]) -> bytes:
 
     :raises OpinionsDiffer: as :func:`hash_each`.
     """
-    if hash_name == _SM3:
-        for digest in digests:
-            value = digest_of(hash_name, value + digest)
-        return value
-    copy = hashlib.new(hash_name).copy
+    copy = constructor(hash_name)().copy
     for digest in digests:
         hashing = copy()
         hashing.update(value + digest)
