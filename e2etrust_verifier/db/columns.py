@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Column types that mean the same on SQLite and MariaDB."""
+"""Column types that mean the same on SQLite, MariaDB and PostgreSQL."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ from e2etrust_verifier.rpc.endpoint import VerifierEndpoint
 from e2etrust_verifier.trust import records
 from e2etrust_verifier.trust.surroundings import Surroundings, utc_now
 from tests.functional.mariadb_fixture import Mariadb, mariadb  # noqa: F401
+from tests.functional.postgresql_fixture import Postgresql, postgresql  # noqa: F401
 from tests.functional.rabbitmq_fixture import rabbitmq  # noqa: F401
 from tests.functional.swtpm_fixture import (  # noqa: F401
     EmulatedTpm,
@@ -104,8 +106,15 @@ class Laboratory:
         write_policy(self.directory, self.first, **changes)
 
 
-@pytest.fixture(params=["sqlite", "mariadb"])
+#: On which databases a test that names none runs: all of them would take twice as long.
+#: test_postgresql.py says which tests run on PostgreSQL; by hand all may.
+DATABASES = os.environ.get("E2ETRUST_TEST_DATABASES", "sqlite,mariadb").split(",")
+
+
+@pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgresql").new_database()
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/verifier.sqlite"
     return request.getfixturevalue("mariadb").new_database()
@@ -114,14 +123,23 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture(scope="session")
 def migrated_mariadb(mariadb: Mariadb) -> str:  # noqa: F811
     """SQL of a database with the schema of now: to run every migration takes longer."""
+    return mariadb.dump(_migrated(mariadb.new_database()))
+
+
+@pytest.fixture(scope="session")
+def migrated_postgresql(postgresql: Postgresql) -> str:  # noqa: F811
+    """The URL of a database with the schema of now, which others are copied from."""
+    return _migrated(postgresql.new_database())
+
+
+def _migrated(url: str) -> str:
     conf = cfg.ConfigOpts()
-    url = mariadb.new_database()
     options.set_defaults(conf, connection=url)
     conf([])
     database = Database(conf)
     migration.sync(database)
     database.dispose()
-    return mariadb.dump(url)
+    return url
 
 
 @pytest.fixture
@@ -130,6 +148,9 @@ def migrated_url(request: pytest.FixtureRequest, database_url: str) -> str:
     if database_url.startswith("mysql"):
         sql = request.getfixturevalue("migrated_mariadb")
         request.getfixturevalue("mariadb").fill(database_url, sql)
+    elif database_url.startswith("postgresql"):
+        template = request.getfixturevalue("migrated_postgresql")
+        return request.getfixturevalue("postgresql").new_database(template)
     return database_url
 
 
