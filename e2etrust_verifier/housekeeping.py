@@ -11,7 +11,6 @@ from datetime import timedelta
 from sqlalchemy.orm import Session
 
 from e2etrust_verifier.db import (
-    answers,
     challenge_keys,
     challenges,
     enrolments,
@@ -24,6 +23,7 @@ from e2etrust_verifier.db import (
 from e2etrust_verifier.db import leases as lease_rows
 from e2etrust_verifier.trust import leases
 from e2etrust_verifier.trust.challenge_keys import DRAWS_FOR
+from e2etrust_verifier.trust.closed_nonces import ClosedNonces
 from e2etrust_verifier.trust.surroundings import Surroundings
 
 LOG = logging.getLogger(__name__)
@@ -50,11 +50,13 @@ class Housekeeper:
 
     def _run(self) -> None:
         since_pruned = _PRUNE_EVERY
+        closed = ClosedNonces(self._around)
         while not self._stopping.wait(self._interval):
             since_pruned += self._interval
             try:
                 leases.sweep(self._around)
                 if since_pruned >= _PRUNE_EVERY:
+                    closed.advance()
                     prune(self._around)
                     since_pruned = 0.0
             except Exception as exc:
@@ -68,7 +70,6 @@ def prune(around: Surroundings) -> None:
 
     def work(session: Session) -> None:
         challenges.forget_expired(session, now)
-        answers.forget_expired(session, now)
         lifetime = timedelta(seconds=settings.nonce_lifetime)
         challenge_keys.forget_made_before(session, now - DRAWS_FOR - 2 * lifetime)
         enrolments.forget_expired(session, now)

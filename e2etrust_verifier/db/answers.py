@@ -33,6 +33,6 @@ def use(session: Session, nonce: bytes, expires_at: datetime) -> None:
         raise NonceUsed from None
 
 
-def forget_expired(session: Session, now: datetime) -> None:
-    """Forget nonces that nobody would take any more."""
-    session.execute(sa.delete(Answer).where(Answer.expires_at <= now))
+def forget_expired(session: Session, moment: datetime) -> None:
+    """Forget nonces that ran out by *moment*: nobody takes them any more, see closed_nonces."""
+    session.execute(sa.delete(Answer).where(Answer.expires_at <= moment))

@@ -4,13 +4,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from e2etrust_core.trust_names import LOWEST_LEVEL
 from e2etrust_verifier.db.models import HostState, Lease
+
+#: The clocks of workers agree this well.  Evidence that came later than now, by more than that,
+#: says that the clock was set back: nobody knows how old it is, and its lease counts no more.
+CLOCKS_AGREE = timedelta(seconds=5)
+
+
+def in_time(now: datetime) -> sa.ColumnElement[bool]:
+    """Return the condition that a state's lease runs, by its end and by when it began."""
+    return sa.and_(
+        HostState.lease_id.is_not(None),
+        HostState.lease_expires_at > now,
+        sa.or_(HostState.attested_at.is_(None), HostState.attested_at <= now + CLOCKS_AGREE),
+    )
+
 
 # Each attestation ends one lease and writes another: made once, and past the unit of work.
 _ADD = sa.insert(Lease)
@@ -35,7 +49,8 @@ def end(session: Session, lease_id: str, why: str, now: datetime) -> None:
 def run_out(session: Session, now: datetime) -> list[str]:
     """Return hosts whose lease has run out and is not ended yet."""
     query = sa.select(HostState.host).where(
-        HostState.lease_id.is_not(None), HostState.lease_expires_at <= now
+        HostState.lease_id.is_not(None),
+        sa.or_(HostState.lease_expires_at <= now, HostState.attested_at > now + CLOCKS_AGREE),
     )
     return list(session.scalars(query))
 
@@ -46,8 +61,7 @@ def levels(session: Session, now: datetime, hosts: Collection[str] | None = None
     :param hosts: only of these; None: of all.
     """
     query = sa.select(HostState.host, HostState.level).where(
-        HostState.lease_id.is_not(None),
-        HostState.lease_expires_at > now,
+        in_time(now),
         HostState.held.is_(False),
         # As standing.has_lease says it: schedulers and Placement are told the same.
         HostState.failed == "[]",

@@ -124,13 +124,18 @@ class Enrolment(Base):
 
 
 class ChallengeKey(Base):
-    """A key that nonces are authenticated by; drawn by the worker that needed one first."""
+    """A key that nonces are authenticated by; drawn by the worker that needed one first.
+
+    Nonces of it that run out by ``closed_until`` are good for nothing, whatever the clock says:
+    which of them were answered may be forgotten.
+    """
 
     __tablename__ = "challenge_keys"
 
     id: Mapped[str] = mapped_column(ID, primary_key=True)
     secret: Mapped[bytes] = mapped_column(sa.LargeBinary)
     made_at: Mapped[datetime] = mapped_column(Moment)
+    closed_until: Mapped[datetime | None] = mapped_column(Moment)
 
 
 class Answer(Base):
@@ -304,7 +309,11 @@ class Outbox(Base):
 
 
 class Worker(Base):
-    """A running e2etrust-verifier, and when it last said so."""
+    """A running e2etrust-verifier, and when it last said so.
+
+    ``policies`` is JSON of what its policy directory holds (trust.worker_policies); None of a
+    worker of the release before.
+    """
 
     __tablename__ = "workers"
 
@@ -312,6 +321,7 @@ class Worker(Base):
     machine: Mapped[str] = mapped_column(NAME)
     started_at: Mapped[datetime] = mapped_column(Moment)
     seen_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    policies: Mapped[str | None] = mapped_column(LONG_TEXT)
 
 
 class Duty(Base):

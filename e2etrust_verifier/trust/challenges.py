@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 
 from e2etrust_core import wire
 from e2etrust_core.errors import InputError
+from e2etrust_verifier.db.leases import CLOCKS_AGREE
 from e2etrust_verifier.db.models import HostState
 from e2etrust_verifier.trust import standing
 from e2etrust_verifier.trust.challenge_keys import ID_SIZE, Key
@@ -106,7 +107,13 @@ def read(around: Surroundings, nonce: bytes, host: str, purpose: str) -> Drawn |
     except InputError:
         return None
     asked = (drawn.host, drawn.purpose) == (host, purpose)
-    return drawn if asked and drawn.expires_at > around.now() else None
+    return drawn if asked and _is_open(drawn, key, around.now()) else None
+
+
+def _is_open(drawn: Drawn, key: Key, now: datetime) -> bool:
+    """Whether it is time to answer: the clock may have been set since the nonce was drawn."""
+    forgotten = key.closed_until is not None and drawn.expires_at <= key.closed_until
+    return not forgotten and drawn.issued_at <= now + CLOCKS_AGREE and now < drawn.expires_at
 
 
 def _mac(key: Key, body: bytes) -> bytes:

@@ -84,8 +84,7 @@ def word_of_row(now: datetime) -> sa.ColumnElement[str]:
     expired = wire.to_json([EXPIRED]).decode()
     leased = sa.and_(
         HostState.failed == _NONE_FAILED,
-        HostState.lease_id.is_not(None),
-        HostState.lease_expires_at > now,
+        leases.in_time(now),
     )
     return sa.case(
         (HostState.host.is_(None), "unknown"),
@@ -127,6 +126,7 @@ def has_lease(state: HostState | LeaseRow | None, now: datetime) -> bool:
         and state.lease_id is not None
         and state.lease_expires_at is not None
         and state.lease_expires_at > now
+        and (state.attested_at is None or state.attested_at <= now + leases.CLOCKS_AGREE)
     )
 
 
@@ -180,6 +180,8 @@ def is_news(state: HostState, of: str, checks: list[CheckResult], now: datetime)
 
 def see_clock(state: HostState, seen: ClockSeen | None, now: datetime) -> None:
     """Keep the newest counters; answers may arrive in another order than they were quoted."""
+    if state.attested_at is not None and state.attested_at > now + leases.CLOCKS_AGREE:
+        state.lease_expires_at = now  # the clock was set back: it ran out nobody knows when
     state.attested_at = now
     if seen is None:
         return
