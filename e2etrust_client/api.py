@@ -105,13 +105,30 @@ class AttestationClient:
         return self._call(dict[str, Any], "GET", "/v1/jwks")
 
     def hosts(
-        self, state: str | None = None, limit: int | None = None, marker: str | None = None
+        self,
+        state: str | None = None,
+        limit: int | None = None,
+        marker: str | None = None,
+        *,
+        name: str | None = None,
+        min_level: int | None = None,
     ) -> list[HostState]:
-        """Return all hosts behind *marker*, at most *limit* of them, page by page."""
+        """Return all hosts behind *marker*, at most *limit* of them, page by page.
+
+        :param state: one word or several with commas between.
+        :param name: a part of it, or a pattern with ``*`` and ``?``.
+        :param min_level: only hosts that hold a lease of that level or a higher one.
+        """
         found: list[HostState] = []
         while True:
             left = None if limit is None else limit - len(found)
-            query = {"state": state, "limit": left, "marker": marker}
+            query = {
+                "state": state,
+                "name": name,
+                "min_level": min_level,
+                "limit": left,
+                "marker": marker,
+            }
             params = {k: v for k, v in query.items() if v is not None}
             page = self._call(_Hosts, "GET", "/v1/hosts", params=params)
             found += page.hosts

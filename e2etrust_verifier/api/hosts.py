@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from e2etrust_core import wire
 from e2etrust_core.errors import InputError
+from e2etrust_core.trust_names import HIGHEST_LEVEL, LOWEST_LEVEL
 from e2etrust_verifier.api import answers, paging
 from e2etrust_verifier.api.access import Access, caller
 from e2etrust_verifier.api.errors import NotFound
@@ -30,7 +31,8 @@ LONGEST_NAME = 255
 @dataclass(frozen=True)
 class Hosts:
     """``?state=`` of :data:`.standing.StandingWord`, one or more of them with commas between,
-    ``?name=`` (a part of it), ``?limit=`` and ``?marker=`` (a name)."""
+    ``?name=`` (a part of it, or a pattern), ``?min_level=`` (of the lease), ``?limit=`` and
+    ``?marker=`` (a name)."""
 
     database: Database
     access: Access
@@ -144,7 +146,10 @@ def _conditions(req: falcon.Request, now: datetime) -> list[sa.ColumnElement[boo
     if (part := req.get_param("name")) is not None:
         if len(part) > LONGEST_NAME:
             raise InputError(f"no host's name is longer than {LONGEST_NAME} characters")
-        found.append(hosts.name_contains(part))
+        found.append(hosts.name_like(part))
+    least = req.get_param_as_int("min_level", min_value=LOWEST_LEVEL, max_value=HIGHEST_LEVEL)
+    if least is not None:
+        found.append(standing.level_of_row(now) >= least)
     return found
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from e2etrust_core.appraisal.recorded import RecordedAppraisal
 from e2etrust_core.appraisal.result_token import MEDIA_TYPE
+from e2etrust_core.trust_names import HIGHEST_LEVEL, LOWEST_LEVEL
 from e2etrust_verifier.api import answers
 from e2etrust_verifier.api.hosts import LONGEST_NAME
 from e2etrust_verifier.api.paging import MOST
@@ -67,7 +68,13 @@ _STATE = Parameter(
 _PART = Parameter(
     "name",
     {"type": "string", "maxLength": LONGEST_NAME},
-    "only hosts with this in their name, in large or small letters",
+    "only hosts with this in their name, in large or small letters; with * (anything) or ? (any"
+    " one letter) it is the whole name",
+)
+_MIN_LEVEL = Parameter(
+    "min_level",
+    {"type": "integer", "minimum": LOWEST_LEVEL, "maximum": HIGHEST_LEVEL},
+    "only hosts that hold a lease of that level or a higher one",
 )
 _HOST = Parameter("host", {"type": "string"}, "only events of this host")
 _KIND = Parameter("kind", {"type": "string"}, "only events of this kind")
@@ -92,7 +99,7 @@ OPERATIONS = (
         "hosts by name, and how they stand",
         answers.Hosts,
         host_rules.LIST,
-        query=(_STATE, _PART, _LIMIT, _NAME),
+        query=(_STATE, _PART, _MIN_LEVEL, _LIMIT, _NAME),
     ),
     Operation(
         "/v1/hosts/{name}",

@@ -100,9 +100,16 @@ def page(
     return [(row[0], row[1]) for row in session.execute(query)]
 
 
-def name_contains(part: str) -> sa.ColumnElement[bool]:
-    """Return the condition that a host's name has *part* in it, in large or small letters."""
-    return sa.func.lower(Host.name).contains(part.lower(), autoescape=True)
+def name_like(asked: str) -> sa.ColumnElement[bool]:
+    """Return the condition that a host's name has *asked* in it, in large or small letters.
+
+    With ``*`` (anything) or ``?`` (any one letter), which no name has, *asked* is all of the name.
+    """
+    name, asked = sa.func.lower(Host.name), asked.lower()
+    if not set("*?") & set(asked):
+        return name.contains(asked, autoescape=True)
+    plain = asked.replace("/", "//").replace("%", "/%").replace("_", "/_")
+    return name.like(plain.replace("*", "%").replace("?", "_"), escape="/")
 
 
 def count_by(session: Session, column: sa.ColumnElement[str]) -> dict[str, int]:

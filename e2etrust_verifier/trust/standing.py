@@ -95,6 +95,12 @@ def word_of_row(now: datetime) -> sa.ColumnElement[str]:
     )
 
 
+def level_of_row(now: datetime) -> sa.ColumnElement[int]:
+    """Return what :func:`level` says as a column of a query over hosts and their states."""
+    least = sa.case((HostState.level < LOWEST_LEVEL, LOWEST_LEVEL), else_=HostState.level)
+    return sa.case((word_of_row(now) == "trusted", least), else_=NOTHING)
+
+
 def ima_seen(text: str | None) -> ImaSeen | None:
     """Return how far an IMA list was accepted; what cannot be read counts for nothing."""
     if text is None:

@@ -34,15 +34,28 @@ class ListHost(command.Lister):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("--state", choices=_STATES, help="Only hosts that stand so")
+        parser.add_argument(
+            "--state", choices=_STATES, action="append", help="Only hosts that stand so (repeat)"
+        )
+        parser.add_argument(
+            "--name", metavar="<part>", help="Only hosts with this in their name; * and ? as in sh"
+        )
+        parser.add_argument(
+            "--min-level", metavar="<n>", type=int, help="Only hosts with a lease of that level"
+        )
         parser.add_argument("--limit", metavar="<n>", type=int, help="At most so many")
         parser.add_argument("--marker", metavar="<host>", help="Only hosts behind this name")
         return parser
 
     @refusals.told
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        asked = parsed_args.state, parsed_args.limit, parsed_args.marker
-        hosts = client_of(self.app.client_manager).hosts(*asked)
+        hosts = client_of(self.app.client_manager).hosts(
+            ",".join(parsed_args.state) if parsed_args.state else None,
+            parsed_args.limit,
+            parsed_args.marker,
+            name=parsed_args.name,
+            min_level=parsed_args.min_level,
+        )
         columns = (
             "Host",
             "State",
@@ -164,12 +177,21 @@ def why(host: HostState) -> str:
     if failed:
         first = failed[0]
         told = _failure(first.code, first.where, first.reason) + _since(host, first.check)
-        return f"{told}. Next: {first.remedy}"
+        then = ""
+        if host.state == "held" and "host approve" not in first.remedy:
+            then = f"; it is held until: openstack attestation host approve {host.name}"
+        return f"{told}. Next: {first.remedy}{then}"
     if host.state == "trusted":
         return f"all {len(host.checks)} checks passed"
     if host.state == "held":
-        return "failed before and waits for an operator: openstack attestation host approve"
-    return "no valid evidence: the lease ran out; look at the host's agent and the message bus"
+        approve = f"openstack attestation host approve {host.name}"
+        return f"failed before and waits for an operator: {approve}"
+    if host.last_attested is None:
+        return "never attested: start e2etrust-agent on it, its log says what keeps it"
+    return (
+        f"no valid evidence since {host.last_attested}: the lease ran out; look at the host's agent"
+        " and the message bus"
+    )
 
 
 def _since(host: HostState, check: str) -> str:

@@ -22,11 +22,22 @@ def test_failed_check_comes_first_with_what_to_do():
 
 
 @pytest.mark.parametrize(
-    ("state", "word"),
-    [("trusted", "1 checks passed"), ("held", "approve"), ("unknown", "lease ran out")],
+    ("state", "attested", "word"),
+    [
+        ("trusted", "2026-01-01", "1 checks passed"),
+        ("held", "2026-01-01", "approve"),
+        ("unknown", "2026-01-01", "since 2026-01-01: the lease ran out"),
+        ("unknown", None, "never attested"),
+    ],
 )
-def test_state_without_a_failed_check_is_explained(state, word):
-    assert word in why(HostState("h", state, checks=[_PASS]))
+def test_state_without_a_failed_check_is_explained(state, attested, word):
+    assert word in why(HostState("h", state, checks=[_PASS], last_attested=attested))
+
+
+def test_held_host_says_both_what_failed_and_that_it_waits_for_somebody():
+    line = why(HostState("h", "held", checks=[_PASS, _FAIL]))
+    assert line.startswith("PCR_MISMATCH: sha256:4 is not accepted. Next: reboot it")
+    assert line.endswith("openstack attestation host approve h")
 
 
 def test_level_of_the_lease_is_shown():
@@ -36,10 +47,10 @@ def test_level_of_the_lease_is_shown():
 
 def test_list_shows_when_each_host_attested_last(monkeypatch):
     known = HostState("h", "unknown", since="2026-01-02", last_attested="2026-01-01")
-    client = SimpleNamespace(hosts=lambda *_: [known])
+    client = SimpleNamespace(hosts=lambda *_, **__: [known])
     monkeypatch.setattr(host, "client_of", lambda _manager: client)
     command = host.ListHost(SimpleNamespace(client_manager=None), None)
-    asked = SimpleNamespace(state=None, limit=None, marker=None)
+    asked = SimpleNamespace(state=None, limit=None, marker=None, name=None, min_level=None)
     columns, rows = command.take_action(asked)
     (row,) = (dict(zip(columns, one, strict=True)) for one in rows)
     assert row["Last attested"] == "2026-01-01"

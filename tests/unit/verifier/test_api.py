@@ -346,6 +346,9 @@ def test_page_of_hosts_leads_to_the_next_one(api):
         {"state": "held,fine"},
         {"state": ""},
         {"name": "a" * 256},
+        {"min_level": 0},
+        {"min_level": 10},
+        {"min_level": "high"},
     ],
 )
 def test_question_for_hosts_that_makes_no_sense_is_refused(api, params):
@@ -365,13 +368,22 @@ def test_hosts_of_several_states_are_asked_for_at_once_and_page_by_page(api):
     assert [host["name"] for host in found["hosts"]] == ["host2"]
 
 
+def test_hosts_are_found_by_the_level_of_their_lease(api):
+    """host2 was of level 5, and is held."""
+    assert names(api, min_level=1) == ["host1"]
+    assert names(api, min_level=3) == names(api, min_level=2, name="host*") == ["host1"]
+    assert names(api, min_level=4) == []
+
+
 def test_hosts_are_found_by_a_part_of_their_name(api, database):
     database.write(lambda s: s.add(_host("Rack_7-node%1")))
     assert names(api, name="T2") == ["host2"]
     assert names(api, name="rack_7-NODE") == ["Rack_7-node%1"]
     # What means something to the database means itself.
-    for part in ("%", "_"):
+    for part in ("%", "_", "r?ck_*", "*%1", "RACK_7-node%?"):
         assert names(api, name=part) == ["Rack_7-node%1"]
+    for pattern in ("rack", "?", "*_", "r%*", "/*"):
+        assert pattern == "rack" or names(api, name=pattern) == []
     assert names(api, name="h%t") == names(api, name="\\") == []
     assert names(api, name="host", state="trusted") == ["host1"]
 
