@@ -6,7 +6,7 @@ from alembic import op
 
 from e2etrust_verifier.db.columns import LONG_TEXT, MOMENT
 
-revision = "0012"
+revision = "0011"
 down_revision = "0010"
 branch_labels = None
 depends_on = None
