@@ -56,6 +56,7 @@ class LeaseRow(NamedTuple):
     held: bool
     failed: str
     level: int
+    attested_at: datetime | None = None
 
 
 def find(session: Session, name: str) -> Host | None:
