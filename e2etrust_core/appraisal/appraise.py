@@ -22,6 +22,7 @@ from e2etrust_core.appraisal.ima_checks import (
     check_entries,
     look_at_entries,
     read_list,
+    told_of,
 )
 from e2etrust_core.appraisal.mac_checks import check_mac
 from e2etrust_core.appraisal.model import HostPolicy, Verdict
@@ -228,8 +229,7 @@ def add_ima_rows(
         lambda: check_entries(rules, found, looked, policy.fingerprint, reset),
     )
     if seen is not None:
-        left = f"{seen.excluded} left out by pattern, {seen.violations} violations"
-        told = f"{held}: {seen.entries} entries, {left}"
+        told = f"{held}: {told_of(rules, seen)}"
         rows.checks[-1] = replace(rows.checks[-1], reason=told)
     if (mac := policy.mac) is not None:
         met = found.begun.met if found.begun is not None else ()

@@ -22,18 +22,24 @@ MAX_LINE = 8192
 MAX_FILES = 20_000_000
 #: Hash by number of hexadecimal digits, where a line does not name it (SM3 must be named).
 _BY_LENGTH = {40: "sha1", 64: "sha256", 96: "sha384", 128: "sha512"}
-_LENGTH = {"sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128, "sm3": 64}
-_LINE = re.compile(rb"(?:(verity:)?([a-z0-9]+):)?([0-9a-fA-F]+) [ *](.+)", re.DOTALL)
+_LENGTH = {"sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128, "sm3": 64, "sm3-256": 64}
+_LINE = re.compile(rb"(?:(verity:)?([a-z0-9-]+):)?([0-9a-fA-F]+) [ *](.+)", re.DOTALL)
 
 
 def file_key(algorithm: str, digest: bytes, path: bytes, *, verity: bool = False) -> bytes:
     """Return the key of one file.
 
     :param algorithm: as the kernel names it (crypto/hash_info.c): ``sha256``, ``sm3``.
+    :param path: as the kernel writes it (:func:`measured_path`).
     """
     kind = b"verity:" if verity else b""
     fields = (kind + algorithm.encode() + b":\0" + digest, path + b"\0")
     return hashlib.sha256(b"".join(len(one).to_bytes(4, "little") + one for one in fields)).digest()
+
+
+def measured_path(path: bytes) -> bytes:
+    """Return *path* as IMA writes it (ima_template_lib.c): no spaces."""
+    return path.replace(b" ", b"_")
 
 
 class Allowlist:
@@ -106,8 +112,9 @@ def _prefixes(keys: Sequence[bytes]) -> array[int]:
 def read_allowlist(lines: Iterable[bytes]) -> Allowlist:
     """Read lines as sha256sum(1) writes them: digest, two spaces, path.
 
-    A digest may name its hash, ``sm3:`` must, and ``verity:`` before that says that it is an
-    fs-verity digest.  Empty lines and those with ``#`` at the beginning are left out.
+    A digest may name its hash, SM3 must (``sm3:``, of older kernels ``sm3-256:``), and
+    ``verity:`` before that says that it is an fs-verity digest.  Empty lines and those with ``#``
+    at the beginning are left out.
 
     :raises PolicyError: a line that is none of that, by its number.
     """
@@ -137,4 +144,5 @@ def _line_key(text: bytes, number: int) -> bytes:
         raise PolicyError(f"line {number}: the digest is of no hash known here")
     if escaped:
         path = path.replace(b"\\n", b"\n").replace(b"\\r", b"\r").replace(b"\\\\", b"\\")
-    return file_key(algorithm, bytes.fromhex(digits.decode()), path, verity=bool(verity))
+    digest = bytes.fromhex(digits.decode())
+    return file_key(algorithm, digest, measured_path(path), verity=bool(verity))

@@ -38,6 +38,7 @@ BOOT_AGGREGATE = b"boot_aggregate"
 #: Linux ima_crypto.c, ima_calc_boot_aggregate_tfm: PCRs 0 to 7 with SHA-1, 8 and 9 too with others.
 AGGREGATE_PCRS = tuple(range(10))
 _SHA1_PCRS = 8
+_MAX_PATTERNS_TOLD = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +62,12 @@ class SetApart:
 
 @dataclass
 class LookedAt:
-    """What came together while entries were looked at; ``accepted``: template digest -> digest of
-    those that an allowlist or a signature accepted; ``met``: names that were there, now or in
+    """What came together while entries were looked at; ``excluded``: how many by each pattern, in
+    their order; ``accepted``: template digest -> digest of those that an allowlist or a signature
+    accepted; ``met``: names that were there, now or in
     earlier parts."""
 
-    excluded: int = 0
+    excluded: list[int] = field(default_factory=list)
     violations: int = 0
     met: set[str] = field(default_factory=set)
     accepted: dict[bytes, bytes] = field(default_factory=dict)
@@ -98,7 +100,7 @@ def read_list(
 def look_at_entries(rules: ImaRules, read: ReadList, quoted: PcrValues) -> LookedAt:
     """Hold every entry under the quote against *rules*; the refused ones are among the faults."""
     before = read.begun
-    tally = LookedAt(met=set(before.met) if before is not None else set())
+    tally = LookedAt([0] * len(rules.exclude), met=set(before.met) if before is not None else set())
     first = before.entries if before is not None else 0
     for number in _not_in_allowlists(rules, read, tally):
         where = f"ima {first + number + 1}"
@@ -128,6 +130,16 @@ def check_entries(
     if not read.covered.padded:
         rules.known.remember(tally.accepted)
     return _seen(read, tally, fingerprint, reset_count)
+
+
+def told_of(rules: ImaRules, seen: ImaSeen) -> str:
+    """Say what a good list consists of: what was accepted without a look is named."""
+    pairs = zip(rules.exclude, seen.excluded_by, strict=False)
+    by = sorted(((count, one) for one, count in pairs if count), reverse=True)
+    named = ", ".join(f"{one}: {count}" for count, one in by[:_MAX_PATTERNS_TOLD])
+    more = f", and {len(by) - _MAX_PATTERNS_TOLD} patterns more" if by[_MAX_PATTERNS_TOLD:] else ""
+    left = f"{seen.excluded} left out by pattern" + (f" ({named}{more})" if named else "")
+    return f"{seen.entries} entries, {left}, {seen.violations} violations"
 
 
 def _not_in_allowlists(rules: ImaRules, read: ReadList, tally: LookedAt) -> list[int]:
@@ -208,8 +220,8 @@ def _look(
     elif rules.keyring.signed(found):
         place = bisect_left(read.covered.unknown, number)
         tally.accepted[entry.template_digest] = read.covered.digests[place]
-    elif rules.excludes(found.name):
-        tally.excluded += 1
+    elif (pattern := rules.excluded_by(found.name)) is not None:
+        tally.excluded[pattern] += 1
     else:
         raise ImaFileRefused(f"{_plain(found.name)} is not as the policy accepts")
 
@@ -258,10 +270,17 @@ def _seen(read: ReadList, tally: LookedAt, fingerprint: str, reset_count: int) -
         value=read.quoted,
         offset=(before.offset if before else 0) + read.frames.size_of(count),
         entries=(before.entries if before else 0) + count,
-        excluded=(before.excluded if before else 0) + tally.excluded,
+        excluded=(before.excluded if before else 0) + sum(tally.excluded),
+        excluded_by=_sums(before.excluded_by if before else [], tally.excluded),
         violations=(before.violations if before else 0) + tally.violations,
         met=sorted(tally.met),
     )
+
+
+def _sums(before: list[int], now: list[int]) -> list[int]:
+    # What a release before left tells only how many there were in all.
+    known = before if len(before) == len(now) else [0] * len(now)
+    return [old + new for old, new in zip(known, now, strict=True)]
 
 
 def _plain(name: bytes) -> str:

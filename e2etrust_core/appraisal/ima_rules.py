@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from e2etrust_core.appraisal.ima_allowlist import Allowlist
+from e2etrust_core.appraisal.ima_allowlist import Allowlist, measured_path
 from e2etrust_core.evidence.ima_signature import Keyring
 
 #: Entries that a policy accepted are known again; beyond so many all are forgotten.
@@ -68,15 +68,22 @@ class ImaRules:
     known: KnownEntries = field(default_factory=KnownEntries, compare=False)
 
     @cached_property
-    def _excluded(self) -> re.Pattern[bytes] | None:
+    def _patterns(self) -> tuple[re.Pattern[bytes], ...]:
+        # fnmatch's patterns are for the whole name: nothing is excluded by how it begins.
+        found = [measured_path(one.encode()).decode() for one in self.exclude]
+        return tuple(re.compile(fnmatch.translate(one).encode()) for one in found)
+
+    @cached_property
+    def _any_pattern(self) -> re.Pattern[bytes] | None:
         if not self.exclude:
             return None
-        # fnmatch's patterns are for the whole name: nothing is excluded by how it begins.
-        patterns = [fnmatch.translate(one) for one in self.exclude]
-        return re.compile("|".join(patterns).encode())
+        return re.compile(b"|".join(one.pattern for one in self._patterns))
 
-    def excludes(self, path: bytes) -> bool:
-        return self._excluded is not None and self._excluded.match(path) is not None
+    def excluded_by(self, path: bytes) -> int | None:
+        """Return the place in ``exclude`` of the first pattern that leaves *path* out."""
+        if self._any_pattern is None or self._any_pattern.match(path) is None:
+            return None
+        return next(place for place, one in enumerate(self._patterns) if one.match(path))
 
     @property
     def required(self) -> tuple[str, ...]:

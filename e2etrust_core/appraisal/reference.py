@@ -24,7 +24,8 @@ class ImaSeen:
     """How far a host's IMA list was accepted, and by which policy (its fingerprint).
 
     ``value`` is PCR 10 after ``entries`` entries, which take up ``offset`` bytes of the list;
-    ``reset_count`` that of the quote; ``met`` the required entries that were among them.
+    ``reset_count`` that of the quote; ``met`` the required entries that were among them;
+    ``excluded_by`` how many each of the policy's patterns left out, in their order.
     """
 
     policy: str
@@ -35,6 +36,7 @@ class ImaSeen:
     excluded: int = 0
     violations: int = 0
     met: list[str] = field(default_factory=list)
+    excluded_by: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

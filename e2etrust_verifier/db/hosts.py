@@ -56,7 +56,7 @@ class LeaseRow(NamedTuple):
     held: bool
     failed: str
     level: int
-    attested_at: datetime | None = None
+    attested_at: datetime | None
 
 
 def find(session: Session, name: str) -> Host | None:

@@ -42,6 +42,21 @@ def unbuffered(path: str, content: bytes = b"x") -> bytes:
     return line("ima-buf", body(file_digest(content), path.encode() + b"\0", b""))
 
 
+def modsig(path: str, content: bytes = b"x", appended: bytes = b"") -> bytes:
+    """A file with an appended signature *appended* (PKCS #7), over its contents without that."""
+    without = file_digest(content) if appended else b""
+    fields = (file_digest(content), path.encode() + b"\0", b"", without, appended)
+    return line("ima-modsig", body(*fields))
+
+
+def evm(path: str, content: bytes = b"x", *, mode: int = 0o100644) -> bytes:
+    """A file with what EVM's portable signature is over; there is none."""
+    names, label = b"security.selinux", b"system_u:object_r:bin_t:s0\0"
+    fields = (b"", names + b"\0", len(label).to_bytes(4, "little"), label, bytes(4), bytes(4))
+    head = (file_digest(content), path.encode() + b"\0")
+    return line("evm-sig", body(*head, *fields, mode.to_bytes(2, "little")))
+
+
 def violation(path: str, template: str = "ima-ng") -> bytes:
     data = body(b"sha256:\0" + bytes(32), path.encode() + b"\0")
     if template == "ima-sig":

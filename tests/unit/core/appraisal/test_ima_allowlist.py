@@ -64,8 +64,9 @@ def test_lines_of_sha256sum_are_read(tmp_path):
     found = read_allowlist(told.splitlines(keepends=True))
     for name, path in zip(names, paths, strict=True):
         digest = hashlib.sha256(name.encode()).digest()
-        assert file_key("sha256", digest, path.encode()) in found
-        assert file_key("sha256", digest, path.encode() + b"x") not in found
+        measured = path.replace(" ", "_").encode()  # as ima_template_lib.c writes names
+        assert file_key("sha256", digest, measured) in found
+        assert file_key("sha256", digest, measured + b"x") not in found
 
 
 def test_digest_is_good_for_its_own_path_hash_and_kind_only():
@@ -75,6 +76,13 @@ def test_digest_is_good_for_its_own_path_hash_and_kind_only():
     assert file_key("sha256", digest, b"/bin/a") not in found
     assert file_key("sm3", digest, b"/bin/b") not in found
     assert file_key("sm3", digest, b"/bin/a", verity=True) not in found
+
+
+def test_sm3_is_named_as_the_kernel_names_it():
+    digest = bytes(range(32))
+    found = read_allowlist([b"sm3-256:" + digest.hex().encode() + b"  /bin/a\n"])
+    assert file_key("sm3-256", digest, b"/bin/a") in found
+    assert file_key("sm3", digest, b"/bin/a") not in found
 
 
 @pytest.mark.parametrize(

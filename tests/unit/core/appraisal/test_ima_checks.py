@@ -28,8 +28,11 @@ from e2etrust_core.suites import ECC_P256_SHA256
 from tests.unit.core.ima_writer import (
     body,
     buf,
+    evm,
     extended,
+    file_digest,
     line,
+    modsig,
     ng,
     pcr10,
     sig,
@@ -169,11 +172,43 @@ def test_exclusion_is_for_whole_paths_and_told(host):
     host.entries.append(ng("/tmp/a/b"))
     found = host.appraise()
     assert found.verdict.trusted
-    assert "1 left out by pattern" in ima_row(found)
+    assert "1 left out by pattern (/tmp/*: 1)" in ima_row(found)
     for path in ("/usr/tmp/x", "/tmp", "/x/tmp/y"):
         host.entries[4:] = [ng(path)]
         host.seen = None
         refused(host, "IMA_FILE_REFUSED")
+
+
+def test_each_pattern_tells_how_many_it_left_out_since_the_boot(host):
+    host.rules(SECTION + "  exclude: ['/tmp/*', '/var/my dir/*', '/never/*']\n")
+    host.entries += [ng("/tmp/a"), ng("/tmp/b"), ng("/var/my_dir/c")]
+    told = "3 left out by pattern (/tmp/*: 2, /var/my dir/*: 1)"
+    assert told in ima_row(host.appraise())
+    host.entries.append(ng("/tmp/d"))
+    assert told.replace("3", "4").replace("2", "3") in ima_row(host.appraise())
+
+
+def test_file_counts_in_every_template_that_tells_digest_and_path(host):
+    host.entries += [modsig("/usr/bin/ls", b"ls"), evm("/usr/bin/bash", b"bash")]
+    digest = file_digest(b"sshd")
+    host.entries.append(line("n-ng|d-ng|sig", body(b"/usr/bin/sshd\0", digest, b"")))
+    assert host.appraise().verdict.trusted
+    host.entries.append(modsig("/usr/bin/ls", b"another"))
+    refused(host, "IMA_FILE_REFUSED", "ima 8")
+
+
+def test_template_that_tells_no_digest_is_refused_by_its_name(host):
+    host.entries.append(line("n-ng|sig", body(b"/usr/bin/ls\0", b"")))
+    found = host.appraise()
+    assert failed(found) == {"ima-policy": ("IMA_FILE_REFUSED", "ima 5")}
+    assert "n-ng|sig" in found.verdict.failed[0].reason
+
+
+def test_buffer_that_its_digest_is_not_of_is_refused(host):
+    host.rules(SECTION + "  buffers: [{name: .ima, anything: true}]\n")
+    fields = (file_digest(b"another"), b".ima\0", b"a key")
+    host.entries.append(line("ima-buf", body(*fields)))
+    refused(host, "IMA_FILE_REFUSED")
 
 
 def test_excluded_entry_is_never_remembered_for_other_hosts(host):
