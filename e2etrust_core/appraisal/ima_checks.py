@@ -31,6 +31,7 @@ from e2etrust_core.evidence.errors import ImaListError
 from e2etrust_core.evidence.ima_fields import ImaFields, decode_fields
 from e2etrust_core.evidence.ima_frames import Covered, ImaFrames, covered_by_quote, split_ima_list
 from e2etrust_core.evidence.ima_list import IMA_PCR
+from e2etrust_core.evidence.ima_measured_keys import MeasuredKeys
 from e2etrust_core.evidence.model import PcrValues
 from e2etrust_core.suites import HASHES
 
@@ -64,8 +65,8 @@ class SetApart:
 class LookedAt:
     """What came together while entries were looked at; ``excluded``: how many by each pattern, in
     their order; ``accepted``: template digest -> digest of those that an allowlist or a signature
-    accepted; ``met``: names that were there, now or in
-    earlier parts."""
+    accepted; ``met``: names that were there, and ``keys`` that check signatures, now
+    or in earlier parts."""
 
     excluded: list[int] = field(default_factory=list)
     violations: int = 0
@@ -73,6 +74,7 @@ class LookedAt:
     accepted: dict[bytes, bytes] = field(default_factory=dict)
     apart: list[SetApart] = field(default_factory=list)
     faults: list[AppraisalError] = field(default_factory=list)
+    keys: MeasuredKeys = field(default_factory=MeasuredKeys)
 
 
 def read_list(
@@ -100,7 +102,9 @@ def read_list(
 def look_at_entries(rules: ImaRules, read: ReadList, quoted: PcrValues) -> LookedAt:
     """Hold every entry under the quote against *rules*; the refused ones are among the faults."""
     before = read.begun
-    tally = LookedAt([0] * len(rules.exclude), met=set(before.met) if before is not None else set())
+    tally = LookedAt([0] * len(rules.exclude))
+    if before is not None:
+        tally.met, tally.keys = set(before.met), MeasuredKeys(before.keys)
     first = before.entries if before is not None else 0
     for number in _not_in_allowlists(rules, read, tally):
         where = f"ima {first + number + 1}"
@@ -139,7 +143,8 @@ def told_of(rules: ImaRules, seen: ImaSeen) -> str:
     named = ", ".join(f"{one}: {count}" for count, one in by[:_MAX_PATTERNS_TOLD])
     more = f", and {len(by) - _MAX_PATTERNS_TOLD} patterns more" if by[_MAX_PATTERNS_TOLD:] else ""
     left = f"{seen.excluded} left out by pattern" + (f" ({named}{more})" if named else "")
-    return f"{seen.entries} entries, {left}, {seen.violations} violations"
+    keys = f", {len(seen.keys)} measured keys" if seen.keys else ""
+    return f"{seen.entries} entries, {left}, {seen.violations} violations{keys}"
 
 
 def _not_in_allowlists(rules: ImaRules, read: ReadList, tally: LookedAt) -> list[int]:
@@ -220,6 +225,8 @@ def _look(
     elif rules.keyring.signed(found):
         place = bisect_left(read.covered.unknown, number)
         tally.accepted[entry.template_digest] = read.covered.digests[place]
+    elif tally.keys.signed(found):
+        pass  # not remembered: another host's kernel may not have that key
     elif (pattern := rules.excluded_by(found.name)) is not None:
         tally.excluded[pattern] += 1
     else:
@@ -237,6 +244,8 @@ def _look_at_buffer(rules: Sequence[BufferRule], found: ImaFields, tally: Looked
             or any(fnmatch.fnmatchcase(text, pattern) for pattern in rule.like)
         ):
             tally.met.add(name)
+            if rule.verifies:
+                tally.keys.add(buffer)
             return
     raise ImaBufferRefused(f"{_plain(found.name)} is not as the policy accepts")
 
@@ -274,6 +283,7 @@ def _seen(read: ReadList, tally: LookedAt, fingerprint: str, reset_count: int) -
         excluded_by=_sums(before.excluded_by if before else [], tally.excluded),
         violations=(before.violations if before else 0) + tally.violations,
         met=sorted(tally.met),
+        keys=tally.keys.kept,
     )
 
 

@@ -24,6 +24,7 @@ MAX_KNOWN = 131_072
 class BufferRule:
     """Measured buffers called ``name``: by SHA-256 of the buffer, as text, or like a pattern of
     the whole text (:mod:`fnmatch`); ``anything`` looks at none.  ``required``: there must be one.
+    ``verifies``: keys that it accepts check signatures of the files behind them.
     """
 
     name: str
@@ -32,6 +33,7 @@ class BufferRule:
     like: tuple[str, ...] = ()
     anything: bool = False
     required: bool = False
+    verifies: bool = False
 
 
 class KnownEntries(dict[bytes, bytes]):

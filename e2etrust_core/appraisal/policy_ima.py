@@ -3,8 +3,8 @@
 
 Fields: ``bank`` and ``aggregate_bank``; ``allow`` (files of sha256sum(1) lines beside the policy),
 ``signed_by`` (PEM files beside it), ``exclude`` (patterns for whole paths), ``buffers`` (rules with
-``name``, ``digests``, ``text``, ``like``, ``anything``, ``required``), ``violations`` (``refuse``
-or ``report``).
+``name``, ``digests``, ``text``, ``like``, ``anything``, ``required``, ``verifies``), ``violations``
+(``refuse`` or ``report``).
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ from e2etrust_core.evidence.ima_signature import Keyring, read_keyring
 from e2etrust_core.suites import HASHES
 
 _FIELDS = {"bank", "aggregate_bank", "allow", "signed_by", "exclude", "buffers", "violations"}
-_BUFFER_FIELDS = {"name", "digests", "text", "like", "anything", "required"}
+_BUFFER_FIELDS = {"name", "digests", "text", "like", "anything", "required", "verifies"}
 FILE_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 _FILE = re.compile(FILE_NAME)
+#: What the names of the kernel's keyrings begin with: no process can make a keyring of that name
+#: (security/keys/keyctl.c), or put into one what the kernel does not accept.
+KERNEL_KEYRING = "."
 _MAX_LISTED = 1024
 _MAX_PEM = 1024 * 1024
 
@@ -141,6 +144,10 @@ def _buffer(value: object, where: str) -> BufferRule:
     ways = {"digests", "text", "like"} & rule.keys()
     if bool(ways) is ("anything" in rule):
         raise PolicyError(f"{where}: digests, text or like, or anything: true")
+    if rule.get("verifies", True) is not True:
+        raise PolicyError(f"{where}: verifies: true, or leave it out")
+    if "verifies" in rule and not name.startswith(KERNEL_KEYRING):
+        raise PolicyError(f"{where}: verifies: only a keyring of the kernel's own, such as .ima")
     return BufferRule(
         name,
         _digests(rule.get("digests", []), f"{where}: digests"),
@@ -148,6 +155,7 @@ def _buffer(value: object, where: str) -> BufferRule:
         _texts(rule.get("like", []), f"{where}: like"),
         "anything" in rule,
         rule.get("required", False),
+        "verifies" in rule,
     )
 
 

@@ -179,9 +179,16 @@ def _ima() -> dict[str, Any]:
         "like": _accepted(_TEXT, maxItems=1024),
         "anything": {"const": True},
         "required": {"type": "boolean"},
+        "verifies": {"const": True},
     }
+    kernels = {"properties": {"name": {"pattern": "^\\."}}}
     ways = ["digests", "text", "like", "anything"]
-    buffer = {**_object(fields, "name"), "anyOf": [{"required": [way]} for way in ways]}
+    buffer = {
+        **_object(fields, "name"),
+        "anyOf": [{"required": [way]} for way in ways],
+        "if": {"required": ["verifies"]},
+        "then": kernels,
+    }
     return _object(
         {
             "bank": _BANK,

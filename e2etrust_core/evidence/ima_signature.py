@@ -33,6 +33,8 @@ PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 #: EVM_IMA_XATTR_DIGSIG, EVM_XATTR_PORTABLE_DIGSIG is not for files' content, IMA_VERITY_DIGSIG.
 _DIGSIG, _VERITY_DIGSIG = 0x03, 0x06
 _HEADER = 9
+#: Bytes of a key's identifier that a signature names.
+KEY_ID = 4
 _MAX_KEYS = 256
 _MIN_RSA_BITS = 2048
 #: enum hash_algo -> the kernel's name and the hash.  SHA-1 signs nothing here.
@@ -119,27 +121,39 @@ def read_keyring(text: str) -> Keyring:
     keys: dict[bytes, list[PublicKey]] = {}
     for number, block in enumerate(blocks, 1):
         identifier, key = _key(block, number)
-        keys.setdefault(identifier[-4:], []).append(key)
+        keys.setdefault(identifier[-KEY_ID:], []).append(key)
     return Keyring(keys)
 
 
+def certified_key(certificate: x509.Certificate) -> tuple[bytes, PublicKey]:
+    """Return what the key of a certificate goes by, and the key.
+
+    :raises PolicyError: a key that is not taken here.
+    :raises ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension: it cannot be read.
+    """
+    key = _usable(certificate.public_key())
+    computed = x509.SubjectKeyIdentifier.from_public_key(key).digest
+    return _stated_identifier(certificate) or computed, key
+
+
 def _key(block: str, number: int) -> tuple[bytes, PublicKey]:
-    identifier = None
     try:
         if "BEGIN CERTIFICATE" in block:
-            certificate = x509.load_pem_x509_certificate(block.encode())
-            key = certificate.public_key()
-            identifier = _stated_identifier(certificate)
-        else:
-            key = load_pem_public_key(block.encode())  # type: ignore[assignment]
-        computed = x509.SubjectKeyIdentifier.from_public_key(key).digest
+            return certified_key(x509.load_pem_x509_certificate(block.encode()))
+        key = _usable(load_pem_public_key(block.encode()))
+        return x509.SubjectKeyIdentifier.from_public_key(key).digest, key
+    except PolicyError as exc:
+        raise PolicyError(f"key {number} of the keyring: {exc.reason}") from None
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):
         raise PolicyError(f"key {number} of the keyring cannot be read") from None
+
+
+def _usable(key: object) -> PublicKey:
     if isinstance(key, rsa.RSAPublicKey) and key.key_size >= _MIN_RSA_BITS:
-        return identifier or computed, key
+        return key
     if isinstance(key, ec.EllipticCurvePublicKey):
-        return identifier or computed, key
-    raise PolicyError(f"key {number} of the keyring: RSA of {_MIN_RSA_BITS} bits or more, or EC")
+        return key
+    raise PolicyError(f"RSA of {_MIN_RSA_BITS} bits or more, or EC")
 
 
 def _stated_identifier(certificate: x509.Certificate) -> bytes | None:

@@ -62,6 +62,7 @@ GOOD = [
     HEAD + "event_log_pcrs: [0, 7]\nlease_seconds: 5\nrecovery: automatic\n",
     HEAD + "ima: {allow: [a.sha256], exclude: ['/tmp/*'], violations: report}\n",
     HEAD + "ima:\n  bank: sha256\n  allow: [a]\n" + SELINUX,
+    HEAD + "ima: {buffers: [{name: .ima, anything: true, verifies: true}]}\n",
     HEAD + "ima: {}\nmac: {selinux: {policies: any}}\n",
     HEAD
     + "ima: {bank: sha256}\nmac:\n  selinux:\n"
@@ -105,6 +106,8 @@ BAD = [
     HEAD + "ima: {exclude: ['*']}\n",
     HEAD + "ima: {allow: [../a]}\n",
     HEAD + "ima: {buffers: [{name: x}]}\n",
+    HEAD + "ima: {buffers: [{name: x, anything: true, verifies: true}]}\n",
+    HEAD + "ima: {buffers: [{name: .ima, anything: true, verifies: false}]}\n",
     HEAD + "ima: {buffers: [{name: x, digests: ['00']}]}\n",
     HEAD + "mac: {selinux: {policies: any}}\n",
     HEAD + "ima: {}\nmac: {}\n",
