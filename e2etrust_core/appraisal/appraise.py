@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from e2etrust_core.appraisal.checks import NOT_REACHED, Rows
+from e2etrust_core.appraisal.dm_checks import check_dm
 from e2etrust_core.appraisal.errors import (
     ClockWentBack,
     EventLogAbsent,
@@ -18,6 +19,7 @@ from e2etrust_core.appraisal.errors import (
 from e2etrust_core.appraisal.event_checks import check_events
 from e2etrust_core.appraisal.event_rules import EventRules
 from e2etrust_core.appraisal.ima_checks import (
+    LookedAt,
     ReadList,
     check_entries,
     look_at_entries,
@@ -25,18 +27,21 @@ from e2etrust_core.appraisal.ima_checks import (
     told_of,
 )
 from e2etrust_core.appraisal.mac_checks import check_mac
+from e2etrust_core.appraisal.mac_rules import MAC_BUFFERS
 from e2etrust_core.appraisal.model import HostPolicy, Verdict
 from e2etrust_core.appraisal.pcr_checks import check_policy, replay_differences
 from e2etrust_core.appraisal.quote_rows import GENUINE, add_quote_rows
 from e2etrust_core.appraisal.reference import Appraisal, ClockSeen, HostReference, ImaSeen
 from e2etrust_core.appraisal.tpm_checks import check_tpm
 from e2etrust_core.errors import EvidenceError
+from e2etrust_core.evidence.device_mapper import DM_BUFFERS
 from e2etrust_core.evidence.errors import ImaListMismatch
 from e2etrust_core.evidence.event_log import EventLog, parse_event_log
 from e2etrust_core.evidence.model import MAX_DOMAINS, HostEvidence, PcrSelection, RunningDomain
 from e2etrust_core.evidence.quote import QuoteFacts
 
 CLOCK = "clock"
+DEVICE_MAPPER = "device-mapper"
 EVENT_LOG = "event-log"
 EVENT_POLICY = "event-policy"
 IMA_LIST = "ima-list"
@@ -205,7 +210,7 @@ def add_ima_rows(
     known: ImaSeen | None,
 ) -> ImaSeen | None:
     """Add the rows of the IMA list, where *policy* has rules for it, and of what the list says of
-    mandatory access control; return how far it was good."""
+    mandatory access control and device-mapper; return how far it was good."""
     rules = policy.ima
     if rules is None:
         return None
@@ -219,6 +224,8 @@ def add_ima_rows(
         rows.not_reached(IMA_POLICY, IMA_LIST)
         if policy.mac is not None:
             rows.not_reached(MAC_STATE, IMA_LIST)
+        if policy.device_mapper is not None:
+            rows.not_reached(DEVICE_MAPPER, IMA_LIST)
         return None
     looked = look_at_entries(rules, found, facts.pcrs)
     reset = facts.reset_count
@@ -234,10 +241,31 @@ def add_ima_rows(
     if (mac := policy.mac) is not None:
         met = found.begun.met if found.begun is not None else ()
         held = f"SELinux enforced, as policy {policy.name} accepts, since it had a policy"
-        rows.run(MAC_STATE, held, lambda: check_mac(mac, looked.apart, met))
+        states = [one for one in looked.apart if one.name in MAC_BUFFERS]
+        rows.run(MAC_STATE, held, lambda: check_mac(mac, states, met))
         if rows.checks[-1].outcome != "pass":
-            return None
+            seen = None
+    if policy.device_mapper is not None:
+        seen = _add_device_mapper_row(rows, policy, found.begun, looked, seen)
     return seen
+
+
+def _add_device_mapper_row(
+    rows: Rows,
+    policy: HostPolicy,
+    begun: ImaSeen | None,
+    looked: LookedAt,
+    seen: ImaSeen | None,
+) -> ImaSeen | None:
+    rules = policy.device_mapper or ()
+    held = f"every device-mapper table is one that policy {policy.name} accepts"
+    measured = [one for one in looked.apart if one.name in DM_BUFFERS]
+    before = begun.tables if begun is not None else ()
+    tables = rows.run(DEVICE_MAPPER, held, lambda: check_dm(rules, measured, before))
+    if tables is None or seen is None:
+        return None
+    # A table whose last part is still to come is looked at once more, from where this part began.
+    return begun if tables.unfinished else replace(seen, tables=tables.kept)
 
 
 def _begun(policy: HostPolicy, evidence: HostEvidence, known: ImaSeen | None) -> ImaSeen | None:
@@ -288,6 +316,7 @@ def _add_unreached(rows: Rows, policy: HostPolicy) -> None:
         (IMA_LIST, policy.ima is not None),
         (IMA_POLICY, policy.ima is not None),
         (MAC_STATE, policy.mac is not None),
+        (DEVICE_MAPPER, policy.device_mapper is not None),
         (RUNNING_DOMAINS, True),
     ]
     for name in [name for name, due in asked if due]:

@@ -191,6 +191,27 @@ class MacUnmeasured(AppraisalError):
     remedy = "boot with SELinux on and IMA measuring critical data (ima_policy=critical_data)"
 
 
+class DmDeviceRefused(AppraisalError):
+    """A device-mapper table was loaded, or a device renamed, as no rule of the policy accepts."""
+
+    code = "DM_DEVICE_REFUSED"
+    remedy = "find out what set up that device; if it is good, add a rule under device_mapper"
+
+
+class DmTableUnmeasured(AppraisalError):
+    """A device-mapper table became active that was not seen to be loaded."""
+
+    code = "DM_TABLE_UNMEASURED"
+    remedy = "measure from the kernel's start (ima_policy=critical_data), and reboot"
+
+
+class DmDeviceMissing(AppraisalError):
+    """A device that the policy requires is not active."""
+
+    code = "DM_DEVICE_MISSING"
+    remedy = "see that the host sets that device up, and that its kernel measures critical data"
+
+
 class TpmSuiteRefused(AppraisalError):
     """The host's attestation key is of another suite than the policy accepts."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from e2etrust_core.appraisal.dm_rules import DmRule
 from e2etrust_core.appraisal.event_rules import EventRules
 from e2etrust_core.appraisal.ima_rules import ImaRules
 from e2etrust_core.appraisal.mac_rules import MacRules
@@ -27,7 +28,9 @@ class HostPolicy:
     only when an operator approves it (``operator``); ``events``: what the event log may and must
     hold (:mod:`.policy_events`), in place of PCR values or besides them; ``ima``: what its IMA list
     may and must hold (:mod:`.policy_ima`), besides them; ``mac``: what it must say of mandatory
-    access control (:mod:`.policy_mac`); ``tpm``: which TPM the host may have (:mod:`.policy_tpm`);
+    access control (:mod:`.policy_mac`); ``device_mapper``: what it may and must say of
+    device-mapper tables (:mod:`.policy_dm`), None: nothing is read of them; ``tpm``: which TPM
+    the host may have (:mod:`.policy_tpm`);
     ``observe``: PCRs that are quoted, and recorded with the event log, without deciding anything;
     ``level``: what a host that satisfies it is good for, on the operator's own scale of 1 to 9;
     ``fingerprint``: SHA-256 (hex) of the text that it was read from, of the files that the text
@@ -64,6 +67,7 @@ class HostPolicy:
     edition: str = ""
     until: datetime | None = None
     wider: HostPolicy | None = None
+    device_mapper: tuple[DmRule, ...] | None = None
 
     def lease_at(self, now: datetime) -> float:
         """Return how many seconds a lease may last that is granted *now*: not beyond ``until``."""

@@ -12,16 +12,19 @@ from typing import Any
 
 import yaml
 
+from e2etrust_core.appraisal.dm_rules import DmRule
 from e2etrust_core.appraisal.ima_checks import AGGREGATE_PCRS
 from e2etrust_core.appraisal.ima_rules import ImaRules
 from e2etrust_core.appraisal.mac_rules import MAC_BUFFERS, MacRules
 from e2etrust_core.appraisal.model import HostPolicy, Recovery
+from e2etrust_core.appraisal.policy_dm import parse_dm
 from e2etrust_core.appraisal.policy_events import parse_events
 from e2etrust_core.appraisal.policy_ima import PolicyFiles, parse_ima
 from e2etrust_core.appraisal.policy_mac import parse_mac
 from e2etrust_core.appraisal.policy_tpm import parse_tpm
 from e2etrust_core.appraisal.policy_windows import as_of, moments_of
 from e2etrust_core.errors import PolicyError
+from e2etrust_core.evidence.device_mapper import DM_BUFFERS
 from e2etrust_core.evidence.ima_list import IMA_PCR
 from e2etrust_core.evidence.model import PcrSelection
 from e2etrust_core.suites import HASHES
@@ -32,7 +35,7 @@ _MAX_LEASE = 3600
 MAX_VERSION = 2**31 - 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FIELDS = {"name", "hosts", "pcrs", "event_log_pcrs", "lease_seconds", "recovery"}
-_FIELDS |= {"events", "ima", "observe", "version", "level", "mac", "tpm"}
+_FIELDS |= {"events", "ima", "observe", "version", "level", "mac", "tpm", "device_mapper"}
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -131,7 +134,9 @@ def _state(
     without = "pcrs" not in document and (events is not None or observe)
     values = {} if without else _pcrs(document.get("pcrs"))
     mac = _mac(document)
+    tables = _device_mapper(document)
     apart = MAC_BUFFERS if mac is not None else frozenset()
+    apart |= DM_BUFFERS if tables is not None else frozenset()
     ima = None if "ima" not in document else parse_ima(document["ima"], files, apart)
     return HostPolicy(
         name=_name(document.get("name")),
@@ -143,6 +148,7 @@ def _state(
         events=events,
         ima=ima,
         mac=mac,
+        device_mapper=tables,
         tpm=None if "tpm" not in document else parse_tpm(document["tpm"]),
         observe=observe,
         level=_level(document.get("level", LOWEST_LEVEL)),
@@ -197,6 +203,16 @@ def _mac(document: dict[str, Any]) -> MacRules | None:
     if "ima" not in document:
         raise PolicyError("mac: it is read from the IMA list: give the policy ima as well")
     return parse_mac(document["mac"])
+
+
+def _device_mapper(document: dict[str, Any]) -> tuple[DmRule, ...] | None:
+    if "device_mapper" not in document:
+        return None
+    if "ima" not in document:
+        raise PolicyError(
+            "device_mapper: it is read from the IMA list: give the policy ima as well"
+        )
+    return parse_dm(document["device_mapper"])
 
 
 def _name(value: object) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from e2etrust_core.appraisal.ima_allowlist import Allowlist, read_allowlist
 from e2etrust_core.appraisal.ima_rules import BufferRule, ImaRules
 from e2etrust_core.errors import PolicyError
+from e2etrust_core.evidence.device_mapper import DM_BUFFERS
 from e2etrust_core.evidence.ima_signature import Keyring, read_keyring
 from e2etrust_core.suites import HASHES
 
@@ -108,7 +109,10 @@ def parse_ima(
     )
     twice = sorted(apart & {rule.name for rule in rules.buffers})
     if twice:
-        raise PolicyError(f"ima: buffers: {twice[0]} is judged by mac, which the policy has too")
+        judge = "device_mapper" if twice[0] in DM_BUFFERS else "mac"
+        raise PolicyError(
+            f"ima: buffers: {twice[0]} is judged by {judge}, which the policy has too"
+        )
     if not (rules.allowed or rules.keyring or rules.buffers or apart):
         raise PolicyError("ima: nothing is accepted: give it allow, signed_by or buffers")
     return rules

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from e2etrust_core.appraisal.policy import MAX_VERSION
+from e2etrust_core.appraisal.policy_dm import ATTRIBUTE, MAX_RULES, ROOT_DIGEST, TARGET
 from e2etrust_core.appraisal.policy_event_fields import MAX_PATTERNS
 from e2etrust_core.appraisal.policy_ima import FILE_NAME
 from e2etrust_core.appraisal.policy_mac import ANY, FLAG, POLICY_DIGEST
@@ -69,6 +70,7 @@ def policy_schema() -> dict[str, Any]:
                 "events": _events(),
                 "ima": _ima(),
                 "mac": _mac(),
+                "device_mapper": _device_mapper(),
                 "tpm": _tpm(),
                 "observe": {
                     "type": "object",
@@ -80,7 +82,7 @@ def policy_schema() -> dict[str, Any]:
             "hosts",
         ),
         "anyOf": [{"required": ["pcrs"]}, {"required": ["events"]}, {"required": ["observe"]}],
-        "if": {"required": ["mac"]},
+        "if": {"anyOf": [{"required": ["mac"]}, {"required": ["device_mapper"]}]},
         "then": {"required": ["ima"]},
         "else": {"properties": {"ima": {"anyOf": _IMA_ACCEPTS}}},
     }
@@ -215,6 +217,41 @@ def _mac() -> dict[str, Any]:
     return _object(
         {"selinux": _object({"policies": policies, "flags": flags}, "policies")}, "selinux"
     )
+
+
+def _device_mapper() -> dict[str, Any]:
+    pattern = {"type": "string", "minLength": 1, "maxLength": 128}
+    attributes = {
+        "type": "object",
+        "propertyNames": {"pattern": f"^{ATTRIBUTE}$"},
+        "additionalProperties": {"type": "string"},
+    }
+    digests = {"type": "string", "pattern": f"^({ROOT_DIGEST})$"}
+    fields = {
+        "name": pattern,
+        "uuid": pattern,
+        "targets": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 1024,
+            "items": {"type": "string", "pattern": f"^{TARGET}$"},
+        },
+        "root_digests": _accepted(digests, minItems=1, maxItems=1024),
+        "attributes": attributes,
+        "anything": {"const": True},
+        "required": {"type": "boolean"},
+    }
+    looked_at = [{"required": [way]} for way in ("targets", "root_digests", "attributes")]
+    verity = {"properties": {"targets": {"items": {"const": "verity"}}}}
+    rule = {
+        **_object(fields),
+        "anyOf": [{"required": ["name"]}, {"required": ["uuid"]}],
+        "if": {"required": ["anything"]},
+        "then": {"not": {"anyOf": looked_at}},
+        "else": {"anyOf": looked_at[:2]},
+        "allOf": [{"if": {"required": ["root_digests"]}, "then": verity}],
+    }
+    return {"type": "array", "minItems": 1, "maxItems": MAX_RULES, "items": rule}
 
 
 def _tpm() -> dict[str, Any]:

@@ -18,7 +18,7 @@ from e2etrust_core.errors import PolicyError
 #: accepts less with every window that closes.
 WINDOWED = frozenset({"digests", "data", "text", "like", "only", "allow", "signed_by", "exclude"})
 WINDOWED |= {"measured", "measured_text", "each"}
-WINDOWED |= {"policies", "suites", "manufacturers", "ek_accepted_by", "eks"}
+WINDOWED |= {"policies", "suites", "manufacturers", "ek_accepted_by", "eks", "root_digests"}
 _VALUES = "pcrs"
 MAX_MOMENTS = 16
 _ENTRY = {"accept", "until"}

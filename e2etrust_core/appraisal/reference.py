@@ -26,7 +26,8 @@ class ImaSeen:
     ``value`` is PCR 10 after ``entries`` entries, which take up ``offset`` bytes of the list;
     ``reset_count`` that of the quote; ``met`` the required entries that were among them;
     ``excluded_by`` how many each of the policy's patterns left out, in their order; ``keys`` the
-    measured keys that check signatures (:mod:`e2etrust_core.evidence.ima_measured_keys`).
+    measured keys that check signatures (:mod:`e2etrust_core.evidence.ima_measured_keys`);
+    ``tables`` the device-mapper tables that were accepted (:mod:`.dm_checks`).
     """
 
     policy: str
@@ -39,6 +40,7 @@ class ImaSeen:
     met: list[str] = field(default_factory=list)
     excluded_by: list[int] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,7 @@ def _told(one: PolicyStanding) -> answers.Policy:
         "events": policy.events,
         "ima": policy.ima,
         "mac": policy.mac,
+        "device_mapper": policy.device_mapper,
         "tpm": policy.tpm,
         "observe": policy.observe,
     }

@@ -55,8 +55,16 @@ def by_parser(text: str) -> bool:
     return True
 
 
+DM = HEAD + "ima: {}\ndevice_mapper:\n  - "
+
 GOOD = [
     HEAD,
+    DM + "{name: root, anything: true, required: true}\n",
+    DM + "{uuid: 'LVM-*', targets: [linear, crypt], attributes: {allow_discards: n}}\n",
+    DM + f"{{name: root, root_digests: ['{VALUE}']}}\n",
+    DM
+    + "{name: r, targets: [verity], root_digests: "
+    + f"[{{accept: '{VALUE}', until: '2026-12-01T00:00:00Z'}}, '{VALUE}']}}\n",
     HEAD + "level: 1\n",
     HEAD + "level: 9\n",
     HEAD + "event_log_pcrs: [0, 7]\nlease_seconds: 5\nrecovery: automatic\n",
@@ -82,6 +90,20 @@ GOOD = [
     EVENTS + "{type: '0x00000502', pcr: 4, data: ['01']}]}\n",
 ]
 BAD = [
+    HEAD + "device_mapper: [{name: root, anything: true}]\n",
+    HEAD + "ima: {}\ndevice_mapper: []\n",
+    DM + "{name: root}\n",
+    DM + "{targets: [linear]}\n",
+    DM + "{name: '', targets: [linear]}\n",
+    DM + "{name: root, targets: []}\n",
+    DM + "{name: root, targets: [Linear]}\n",
+    DM + "{name: root, anything: true, targets: [linear]}\n",
+    DM + "{name: root, anything: false}\n",
+    DM + "{name: root, attributes: {start: '0'}}\n",
+    DM + "{name: root, targets: [linear], attributes: {start: 0}}\n",
+    DM + "{name: root, root_digests: ['00']}\n",
+    DM + f"{{name: root, targets: [linear], root_digests: ['{VALUE}']}}\n",
+    DM + "{name: root, targets: [linear], size: 1}\n",
     "name: p\nhosts: ['*']\n",
     HEAD + "unknown: 1\n",
     HEAD + "version: 0\n",
