@@ -21,9 +21,13 @@ _KEY = 32
 MAX_LINE = 8192
 MAX_FILES = 20_000_000
 #: Hash by number of hexadecimal digits, where a line does not name it (SM3 must be named).
-_BY_LENGTH = {40: "sha1", 64: "sha256", 96: "sha384", 128: "sha512"}
-_LENGTH = {"sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128, "sm3": 64, "sm3-256": 64}
+NAMED_BY_LENGTH = {40: "sha1", 64: "sha256", 96: "sha384", 128: "sha512"}
+#: Hashes that a line may name, and their number of hexadecimal digits.
+LENGTHS = {"sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128, "sm3": 64, "sm3-256": 64}
 _LINE = re.compile(rb"(?:(verity:)?([a-z0-9-]+):)?([0-9a-fA-F]+) [ *](.+)", re.DOTALL)
+#: As coreutils write a backslash, newline and carriage return in a path.
+_ESCAPED = re.compile(rb"\\[\\nr]")
+_UNESCAPED = {b"\\\\": b"\\", b"\\n": b"\n", b"\\r": b"\r"}
 
 
 def file_key(algorithm: str, digest: bytes, path: bytes, *, verity: bool = False) -> bytes:
@@ -139,10 +143,10 @@ def _line_key(text: bytes, number: int) -> bytes:
     if found is None:
         raise PolicyError(f"line {number}: a digest, two spaces and a path")
     verity, named, digits, path = found.groups()
-    algorithm = named.decode() if named else _BY_LENGTH.get(len(digits), "")
-    if _LENGTH.get(algorithm) != len(digits):
+    algorithm = named.decode() if named else NAMED_BY_LENGTH.get(len(digits), "")
+    if LENGTHS.get(algorithm) != len(digits):
         raise PolicyError(f"line {number}: the digest is of no hash known here")
     if escaped:
-        path = path.replace(b"\\n", b"\n").replace(b"\\r", b"\r").replace(b"\\\\", b"\\")
+        path = _ESCAPED.sub(lambda one: _UNESCAPED.get(one[0], one[0]), path)
     digest = bytes.fromhex(digits.decode())
     return file_key(algorithm, digest, measured_path(path), verity=bool(verity))

@@ -58,7 +58,7 @@ def _check_policy(rules: MacRules, digest: bytes) -> None:
 
 def _has_policy(rules: MacRules, buffer: bytes) -> bool:
     """Whether a policy was loaded in that state, which must be good."""
-    flags = _flags(buffer.rstrip(b"\0"))
+    flags = state_flags(buffer)
     if not flags["enforcing"]:
         raise MacPermissive("SELinux was permissive")
     if not flags["initialized"]:
@@ -69,7 +69,12 @@ def _has_policy(rules: MacRules, buffer: bytes) -> bool:
     return True
 
 
-def _flags(text: bytes) -> dict[str, bool]:
+def state_flags(buffer: bytes) -> dict[str, bool]:
+    """Return the flags of a measured state, ``enforcing`` and ``initialized`` among them.
+
+    :raises MacStateRefused: it is none.
+    """
+    text = buffer.rstrip(b"\0")
     if not _STATE.fullmatch(text):
         raise MacStateRefused("SELinux's measured state cannot be read")
     pairs = [one.split("=") for one in text.decode().rstrip(";").split(";")]

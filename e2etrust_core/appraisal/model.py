@@ -12,6 +12,7 @@ from e2etrust_core.appraisal.event_rules import EventRules
 from e2etrust_core.appraisal.ima_rules import ImaRules
 from e2etrust_core.appraisal.mac_rules import MacRules
 from e2etrust_core.appraisal.tpm_rules import TpmRules
+from e2etrust_core.evidence.ima_list import IMA_PCR
 from e2etrust_core.evidence.model import PcrSelection
 
 Outcome = Literal["pass", "fail"]
@@ -78,6 +79,14 @@ class HostPolicy:
     def wants_event_log(self) -> bool:
         """Whether the log decides anything."""
         return bool(self.event_log_pcrs) or self.events is not None
+
+    @property
+    def asks_ima(self) -> bool:
+        """Whether the IMA list is sent: it may be only to be recorded, by a policy that observes
+        PCR 10 and decides nothing."""
+        if self.pcrs or self.events is not None:
+            return self.ima is not None
+        return self.ima is not None or any(IMA_PCR in listed for listed in self.observe.values())
 
     @property
     def asks_event_log(self) -> bool:

@@ -7,16 +7,20 @@ person to read, and nothing makes it a policy but that person.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from e2etrust_core.appraisal.errors import PolicyEmpty
 from e2etrust_core.appraisal.event_proposal import propose_rules
+from e2etrust_core.appraisal.ima_proposal import ProposedFiles, propose_ima
+from e2etrust_core.appraisal.model import HostPolicy
 from e2etrust_core.appraisal.pcr_checks import replay_differences
+from e2etrust_core.appraisal.policy import parse_policy
 from e2etrust_core.appraisal.policy_events import events_document
 from e2etrust_core.appraisal.recorded import RecordedAppraisal
+from e2etrust_core.appraisal.tpm_proposal import propose_tpm
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.event_log import INFORMATIVE, EventLog, parse_event_log
 from e2etrust_core.evidence.ima_list import IMA_PCR
@@ -29,6 +33,8 @@ _RESTLESS = {IMA_PCR, 16, 23}
 class Proposal:
     """``text`` is the policy; ``events`` how many events its rules accept, of ``event_pcrs``;
     ``value_pcrs`` the PCRs that it accepts by their value; ``left_out`` those it says nothing of.
+    ``files`` are to stand beside it, by name; ``words`` say of the other sections what they accept,
+    or why they are not there.
     """
 
     text: str
@@ -37,11 +43,20 @@ class Proposal:
     event_pcrs: list[int]
     value_pcrs: list[int]
     left_out: list[int]
+    files: ProposedFiles = field(default_factory=ProposedFiles)
+    words: list[str] = field(default_factory=list)
+
+    def policy(self) -> HostPolicy:
+        """Return it as it would be read."""
+        return parse_policy(self.text, self.files)
 
 
-def propose_policy(recorded: RecordedAppraisal, name: str, hosts: list[str]) -> Proposal:
+def propose_policy(
+    recorded: RecordedAppraisal, name: str, hosts: list[str], *, with_files: bool = False
+) -> Proposal:
     """Return a policy that accepts the host as it was recorded.
 
+    :param with_files: whether it may name files that are written beside it.
     :raises PolicyEmpty: nothing was quoted that a policy could hold a host to.
     """
     bank, values = _bank(recorded)
@@ -58,13 +73,19 @@ def propose_policy(recorded: RecordedAppraisal, name: str, hosts: list[str]) -> 
         document["pcrs"] = {bank: {index: [values[index].hex()] for index in by_value}}
     if rules is None and not by_value:
         raise PolicyEmpty("nothing was quoted that a policy could hold a host to")
+    ima = propose_ima(recorded, name, with_files=with_files)
+    tpm, told = propose_tpm(recorded)
+    document |= {**ima.sections, "tpm": tpm}
+    restless = _RESTLESS - {IMA_PCR} if ima.sections else _RESTLESS
     return Proposal(
-        text=yaml.safe_dump(document, sort_keys=False, width=120),
+        text=yaml.safe_dump(document, sort_keys=False, width=120, allow_unicode=True),
         bank=bank,
         events=sum(rule.at_least for rule in rules.rules) if rules is not None else 0,
         event_pcrs=by_events,
         value_pcrs=by_value,
-        left_out=sorted(set(values) & _RESTLESS),
+        left_out=sorted(set(values) & restless),
+        files=ProposedFiles(ima.files),
+        words=[*ima.words, told],
     )
 
 

@@ -39,7 +39,7 @@ def challenge(around: Surroundings, request: ChallengeRequest) -> ChallengeMessa
         raise HostUnknown(f"host {request.host} is not enrolled")
     state = known.state
     policy_versions.admit(around.db, policy, known.applied, around.now())
-    asks_ima = policy.ima is not None
+    asks_ima = policy.asks_ima
     nonce, drawn = challenges.draw(
         around, request.host, request.purpose, policy.fingerprint, state, ima=asks_ima
     )

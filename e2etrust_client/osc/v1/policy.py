@@ -43,7 +43,8 @@ class ListEvidence(command.Lister):
 class LearnPolicy(command.Command):
     """Write a policy that accepts a host as it is recorded (learn)
 
-    The policy goes to standard output and is not activated: read it, and put it into the
+    The policy goes to standard output, or with its allowlist to a directory, and what it would
+    accept to standard error, in plain words. It is not activated: read it, and put it into the
     verifier's policy_dir if the host is one to compare others with.
     """
 
@@ -55,6 +56,13 @@ class LearnPolicy(command.Command):
         parser.add_argument(
             "--for", dest="hosts", metavar="<pattern>", action="append", help="Hosts it is for"
         )
+        parser.add_argument(
+            "--directory",
+            metavar="<directory>",
+            type=Path,
+            help="Where to write the policy, and an allowlist of the files that IMA measured;"
+            " nothing there is overwritten",
+        )
         return parser
 
     @refusals.told
@@ -62,9 +70,16 @@ class LearnPolicy(command.Command):
         client = client_of(self.app.client_manager)
         recorded = client.host_evidence(parsed_args.host, parsed_args.evidence)
         hosts = parsed_args.hosts or [parsed_args.host]
-        proposal = propose_policy(recorded, parsed_args.name, hosts)
-        again = appraise_again(recorded, parse_policy(proposal.text))
-        self.app.stdout.write(proposal.text)
+        directory = parsed_args.directory
+        proposal = propose_policy(
+            recorded, parsed_args.name, hosts, with_files=directory is not None
+        )
+        again = appraise_again(recorded, proposal.policy())
+        if directory is None:
+            self.app.stdout.write(proposal.text)
+        else:
+            files = {f"{parsed_args.name}.yaml": proposal.text.encode(), **proposal.files}
+            _write_new(directory, files)
         for line in told(proposal, recorded.at):
             print(line, file=sys.stderr)
         others = [c for c in again.verdict.failed if c.check != "running-domains"]
@@ -120,7 +135,22 @@ def told(proposal: Proposal, at: str) -> list[str]:
         lines.append(f"# PCR {', '.join(map(str, proposal.value_pcrs))} by their values only")
     if proposal.left_out:
         lines.append(f"# nothing of PCR {', '.join(map(str, proposal.left_out))}: they change")
-    return lines
+    return [*lines, *(f"# {one}" for one in proposal.words)]
+
+
+def _write_new(directory: Path, files: dict[str, bytes]) -> None:
+    there = sorted(name for name in files if (directory / name).exists())
+    if there:
+        raise ClientError(
+            f"{directory / there[0]} is there already", remedy="choose another --name"
+        )
+    for name, contents in files.items():
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            with (directory / name).open("xb") as file:
+                file.write(contents)
+        except OSError as exc:
+            raise ClientError(f"{directory / name} cannot be written: {exc.strerror}") from None
 
 
 def _add_evidence(parser: argparse.ArgumentParser) -> None:

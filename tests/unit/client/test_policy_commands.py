@@ -49,6 +49,16 @@ def test_learnt_policy_is_written_and_passes_its_own_test(run, tmp_path, capsys)
     assert {row["Outcome"] for row in json.loads(out)} == {"pass"}
 
 
+def test_policy_is_written_beside_its_allowlist_and_overwrites_nothing(run, tmp_path, capsys):
+    place = tmp_path / "new"
+    status, text = run(commands.LearnPolicy, "host1", "--directory", str(place))
+    assert (status, text) == (0, "")
+    assert "learnt" in (place / "learnt.yaml").read_text()
+    assert "# a TPM of suite ecc-p256-sha256" in capsys.readouterr().err
+    with pytest.raises(osc_exc.CommandError, match="is there already"):
+        run(commands.LearnPolicy, "host1", "--directory", str(place))
+
+
 def test_policy_that_would_not_trust_the_host_ends_with_status_1(run, tmp_path):
     path = tmp_path / "other.yaml"
     path.write_text(f"name: p\nhosts: ['*']\npcrs: {{sha256: {{7: ['{'11' * 32}']}}}}\n")
