@@ -44,6 +44,12 @@ class RecordedAppraisal:
     def trusted(self) -> bool:
         return bool(self.checks) and all(check.outcome == "pass" for check in self.checks)
 
+    def holds_all_for(self, policy: HostPolicy) -> bool:
+        """Whether *policy* can judge it: not by a part of an IMA list whose beginning another one
+        accepted."""
+        whole = self.evidence.ima_from == 0 or policy.fingerprint == self.fingerprint
+        return policy.ima is None or whole
+
 
 def appraise_again(recorded: RecordedAppraisal, policy: HostPolicy) -> Appraisal:
     """Appraise recorded evidence by *policy*, which may be another than it was.

@@ -7,6 +7,7 @@ Both work here, on evidence that the verifier recorded: nothing is activated by 
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,14 +15,17 @@ from typing import Any
 
 from osc_lib.command import command
 
+from e2etrust_client.api import AttestationClient
 from e2etrust_client.errors import ClientError
 from e2etrust_client.osc.plugin import client_of
 from e2etrust_client.osc.v1 import refusals
+from e2etrust_core.appraisal.model import HostPolicy
 from e2etrust_core.appraisal.policy import parse_policy
 from e2etrust_core.appraisal.policy_ima import FilesBeside
 from e2etrust_core.appraisal.policy_proposal import Proposal, propose_policy
+from e2etrust_core.appraisal.policy_trial import Trial, told_of_fleet, told_of_host, try_policy
 from e2etrust_core.appraisal.policy_windows import parse_moment
-from e2etrust_core.appraisal.recorded import appraise_again
+from e2etrust_core.appraisal.recorded import RecordedAppraisal, appraise_again
 from e2etrust_core.errors import PolicyError
 
 
@@ -88,18 +92,32 @@ class LearnPolicy(command.Command):
 
 
 class TestPolicy(command.Lister):
-    """Appraise recorded evidence of a host by a policy file (test)
+    """Appraise recorded evidence by a policy file, and say what changes (test)
 
-    Exit status 0: the host would be trusted; 1: it would not.
+    With a host: every check of it. Exit status 0: it would be trusted; 1: it would not. Without:
+    all hosts that the policy is for. Exit status 1: one that was trusted would not be any more, or
+    nothing is recorded that tells. What changes is told on standard error.
     """
 
     __test__ = False  # no test of pytest's
-    _trusted = False
+    _good = False
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument("file", metavar="<file>", type=Path, help="The policy, YAML")
-        parser.add_argument("host", metavar="<host>", help="Name of the compute host")
+        parser.add_argument(
+            "host",
+            metavar="<host>",
+            nargs="?",
+            help="Name of the compute host; all that the policy is for if not said",
+        )
+        parser.add_argument(
+            "--against",
+            metavar="<file>",
+            type=Path,
+            help="The policy to compare with; if not said, what came out when the evidence was"
+            " recorded, by the policy that was in force then",
+        )
         parser.add_argument(
             "--at",
             metavar="<moment>",
@@ -112,17 +130,72 @@ class TestPolicy(command.Lister):
     @refusals.told
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         client = client_of(self.app.client_manager)
-        recorded = client.host_evidence(parsed_args.host, parsed_args.evidence)
         at = parsed_args.at or datetime.now(UTC)
-        policy = parse_policy(_read(parsed_args.file), FilesBeside(parsed_args.file.parent), at)
-        verdict = appraise_again(recorded, policy).verdict
-        self._trusted = verdict.trusted
+        policy = _policy(parsed_args.file, at)
+        against = None if parsed_args.against is None else _policy(parsed_args.against, at)
+        if parsed_args.host is None:
+            return self._try_fleet(client, policy, against)
+        recorded = _evidence(client, parsed_args.host, policy, parsed_args.evidence)
+        trial = try_policy(recorded, policy, against)
+        self._good = trial.trusted
+        _tell(told_of_host(trial))
         columns = ("Check", "Outcome", "Code", "Where", "Reason")
-        return columns, [(c.check, c.outcome, c.code, c.where, c.reason) for c in verdict.checks]
+        return columns, [(c.check, c.outcome, c.code, c.where, c.reason) for c in trial.checks]
+
+    def _try_fleet(
+        self, client: AttestationClient, policy: HostPolicy, against: HostPolicy | None
+    ) -> Any:
+        trials, unknown = [], []
+        for name in (host.name for host in client.hosts()):
+            if not any(fnmatch.fnmatchcase(name, pattern) for pattern in policy.hosts):
+                continue
+            recorded = _newest_for(client, name, policy)
+            if recorded is None:
+                unknown.append(name)
+            else:
+                trials.append(try_policy(recorded, policy, against))
+        kept = all(one.trusted for one in trials if one.was_trusted)
+        self._good = bool(trials) and not unknown and kept
+        _tell(told_of_fleet(trials, unknown))
+        columns = ("Host", "By", "Before", "After", "Code", "Reason")
+        return columns, [_row(one) for one in trials]
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         super().run(parsed_args)
-        return 0 if self._trusted else 1
+        return 0 if self._good else 1
+
+
+def _row(trial: Trial) -> tuple[str, str, bool, bool, str, str]:
+    first = next((c for c in trial.checks if c.outcome != "pass"), None)
+    code, reason = ("", "") if first is None else (first.code, first.reason)
+    return trial.host, trial.by, trial.was_trusted, trial.trusted, code, reason
+
+
+def _evidence(
+    client: AttestationClient, host: str, policy: HostPolicy, number: int | None
+) -> RecordedAppraisal:
+    """Return what to try the policy on: the newest that it can judge, if none is named."""
+    found = None if number is not None else _newest_for(client, host, policy)
+    return client.host_evidence(host, number) if found is None else found
+
+
+def _newest_for(
+    client: AttestationClient, host: str, policy: HostPolicy
+) -> RecordedAppraisal | None:
+    for one in client.host_evidence_list(host):
+        recorded = client.host_evidence(host, one.id)
+        if recorded.holds_all_for(policy):
+            return recorded
+    return None
+
+
+def _tell(lines: list[str]) -> None:
+    for line in lines:
+        print(f"# {line}", file=sys.stderr)
+
+
+def _policy(path: Path, at: datetime) -> HostPolicy:
+    return parse_policy(_read(path), FilesBeside(path.parent), at)
 
 
 def told(proposal: Proposal, at: str) -> list[str]:

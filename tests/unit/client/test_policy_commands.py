@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -25,7 +26,10 @@ def recorded():
 @pytest.fixture
 def run(recorded, monkeypatch):
     """Run a command; return its exit status and what it wrote."""
-    client = SimpleNamespace(host_evidence=lambda host, number=None: recorded)  # noqa: ARG005
+    client = SimpleNamespace(
+        host_evidence=lambda host, number=None: recorded,  # noqa: ARG005
+        host_evidence_list=lambda host: [SimpleNamespace(id=1)],  # noqa: ARG005
+    )
     monkeypatch.setattr(commands, "client_of", lambda _manager: client)
 
     def run(kind, *arguments: str) -> tuple[int, str]:
@@ -65,6 +69,97 @@ def test_policy_that_would_not_trust_the_host_ends_with_status_1(run, tmp_path):
     status, out = run(commands.TestPolicy, str(path), "host1", "-f", "json")
     assert status == 1
     assert "PCR_MISMATCH" in {row["Code"] for row in json.loads(out)}
+
+
+VALUE = "pcrs: {sha256: {7: ['%s']}}\n"
+HEAD = "name: p\nhosts: ['compute-*']\n"
+
+
+class Fleet:
+    """Three hosts that a policy is for, one that it is not for, and what is recorded of them."""
+
+    def __init__(self) -> None:
+        self.recorded = {}
+        good = Host()
+        self.good = good.tpm.pcrs["sha256"][7].hex()
+        trusted = good.recorded(HEAD + VALUE % self.good)
+        assert trusted.trusted
+        self.recorded["compute-1"] = {5: replace(trusted, host="compute-1")}
+        other = Host()
+        other.tpm.pcrs["sha256"][7] = b"\1" * 32
+        refused = other.recorded(HEAD + VALUE % self.good)
+        self.recorded["compute-2"] = {6: replace(refused, host="compute-2")}
+        self.recorded["compute-3"] = {}
+        self.recorded["storage-1"] = {7: replace(trusted, host="storage-1")}
+
+    def hosts(self):
+        return [SimpleNamespace(name=name) for name in self.recorded]
+
+    def host_evidence_list(self, host):
+        return [SimpleNamespace(id=number) for number in sorted(self.recorded[host], reverse=True)]
+
+    def host_evidence(self, host, number=None):
+        return self.recorded[host][number or max(self.recorded[host])]
+
+
+@pytest.fixture
+def fleet(run, monkeypatch):
+    found = Fleet()
+    monkeypatch.setattr(commands, "client_of", lambda _manager: found)
+    return found
+
+
+def tried(run, tmp_path, text, *more):
+    path = tmp_path / "tried.yaml"
+    path.write_text(HEAD + text)
+    status, out = run(commands.TestPolicy, str(path), *more, "-f", "json")
+    return status, json.loads(out)
+
+
+def test_policy_is_tried_on_all_hosts_that_it_is_for(run, fleet, tmp_path, capsys):
+    status, rows = tried(run, tmp_path, VALUE % ("01" * 32))
+    assert status == 1
+    found = {row["Host"]: (row["Before"], row["After"], row["Code"]) for row in rows}
+    assert found == {
+        "compute-1": (True, False, "PCR_MISMATCH"),
+        "compute-2": (False, True, ""),
+    }
+    said = capsys.readouterr().err
+    assert "1 hosts newly refused: compute-1" in said
+    assert "1 hosts newly accepted: compute-2" in said
+    assert "1 hosts without evidence to judge: compute-3" in said
+
+
+def test_policy_that_takes_nobodys_trust_ends_with_status_0(run, fleet, tmp_path, capsys):
+    del fleet.recorded["compute-3"]
+    both = VALUE.replace("%s", f"{fleet.good}', '{'01' * 32}")
+    assert tried(run, tmp_path, both)[0] == 0
+    assert "1 hosts as before" in capsys.readouterr().err
+
+
+def test_policies_are_compared_with_each_other(run, fleet, tmp_path, capsys):
+    old = tmp_path / "old.yaml"
+    old.write_text(HEAD.replace("name: p", "name: old") + VALUE % ("01" * 32))
+    new = VALUE % fleet.good
+    status, rows = tried(run, tmp_path, new, "compute-2", "--against", str(old))
+    assert status == 1
+    assert "pcr-policy" in {row["Check"] for row in rows}
+    said = capsys.readouterr().err
+    assert "by old: trusted; now: not trusted" in said
+    assert "1 checks newly refused: pcr-policy (PCR_MISMATCH)" in said
+
+
+def test_evidence_that_holds_a_part_of_the_list_only_is_passed_over(run, fleet, tmp_path):
+    whole = fleet.recorded["compute-1"][5]
+    part = replace(whole, evidence=replace(whole.evidence, ima_from=100))
+    fleet.recorded["compute-1"][8] = part
+    files = "ima: {buffers: [{name: x, anything: true}]}\n"
+    # Of the whole one, that no list was sent; of the part, that nobody knows its beginning.
+    _, rows = tried(run, tmp_path, VALUE % fleet.good + files, "compute-1")
+    codes = {row["Code"] for row in rows}
+    assert "IMA_LIST_MISMATCH" not in codes
+    _, rows = tried(run, tmp_path, VALUE % fleet.good, "compute-1", "--evidence", "8")
+    assert {row["Outcome"] for row in rows} == {"pass"}
 
 
 @pytest.mark.parametrize("text", [None, "name: [", "name: p\n"])
