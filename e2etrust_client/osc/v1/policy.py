@@ -1,27 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``openstack attestation policy learn|test`` and ``attestation host evidence list``.
+"""``openstack attestation policy learn|test|import keylime``, ``attestation host evidence list``.
 
-Both work here, on evidence that the verifier recorded: nothing is activated by them.
+They work here, on evidence that the verifier recorded or on files: nothing is activated by them.
 """
 
 from __future__ import annotations
 
 import argparse
 import fnmatch
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
 from osc_lib.command import command
 
 from e2etrust_client.api import AttestationClient
 from e2etrust_client.errors import ClientError
 from e2etrust_client.osc.plugin import client_of
 from e2etrust_client.osc.v1 import refusals
+from e2etrust_core.appraisal.keylime_policy import MAX_POLICY, read_keylime_policy
 from e2etrust_core.appraisal.model import HostPolicy
 from e2etrust_core.appraisal.policy import parse_policy
-from e2etrust_core.appraisal.policy_ima import FilesBeside
+from e2etrust_core.appraisal.policy_ima import FILE_NAME, FilesBeside
 from e2etrust_core.appraisal.policy_proposal import Proposal, propose_policy
 from e2etrust_core.appraisal.policy_trial import Trial, told_of_fleet, told_of_host, try_policy
 from e2etrust_core.appraisal.policy_windows import parse_moment
@@ -165,6 +168,36 @@ class TestPolicy(command.Lister):
         return 0 if self._good else 1
 
 
+class ImportKeylimePolicy(command.Command):
+    """Take over a runtime policy of Keylime's (import keylime)
+
+    The allowlist, and keys if there are any, are written to a directory; the ima section that
+    names them goes to standard output, and to standard error what it accepts and what was left out.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("file", metavar="<file>", type=Path, help="The runtime policy, JSON")
+        parser.add_argument("--name", default="keylime", help="What the files are called after")
+        parser.add_argument(
+            "--directory",
+            metavar="<directory>",
+            type=Path,
+            required=True,
+            help="Where to write the files; nothing there is overwritten",
+        )
+        return parser
+
+    @refusals.told
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        if not re.fullmatch(FILE_NAME, parsed_args.name):
+            raise ClientError(f"--name {parsed_args.name}: letters, digits, dots and dashes")
+        found = read_keylime_policy(_read_bytes(parsed_args.file), parsed_args.name)
+        _write_new(parsed_args.directory, found.files)
+        self.app.stdout.write(yaml.safe_dump(found.sections, sort_keys=False, allow_unicode=True))
+        _tell(found.words)
+
+
 def _row(trial: Trial) -> tuple[str, str, bool, bool, str, str]:
     first = next((c for c in trial.checks if c.outcome != "pass"), None)
     code, reason = ("", "") if first is None else (first.code, first.reason)
@@ -240,6 +273,15 @@ def _moment(text: str) -> datetime:
         return parse_moment(text)
     except PolicyError as exc:
         raise argparse.ArgumentTypeError(exc.reason) from None
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_POLICY:
+            raise ClientError(f"{path} is larger than {MAX_POLICY} bytes")
+        return path.read_bytes()
+    except OSError as exc:
+        raise ClientError(f"{path} cannot be read: {exc.strerror}") from None
 
 
 def _read(path: Path) -> str:

@@ -71,6 +71,23 @@ def test_policy_that_would_not_trust_the_host_ends_with_status_1(run, tmp_path):
     assert "PCR_MISMATCH" in {row["Code"] for row in json.loads(out)}
 
 
+def test_runtime_policy_of_keylimes_is_taken_over(run, tmp_path, capsys):
+    source = tmp_path / "runtime.json"
+    source.write_text(json.dumps({"meta": {"version": 1}, "digests": {"/bin/a": ["11" * 32]}}))
+    place = str(tmp_path / "new")
+    status, out = run(commands.ImportKeylimePolicy, str(source), "--directory", place)
+    assert (status, out) == (0, "ima:\n  allow:\n  - keylime.sha256\n")
+    assert f"{'11' * 32}  /bin/a" in (tmp_path / "new/keylime.sha256").read_text()
+    assert "1 digests of files" in capsys.readouterr().err
+    again = [str(source), "--directory", place]
+    with pytest.raises(osc_exc.CommandError, match="is there already"):
+        run(commands.ImportKeylimePolicy, *again)
+    with pytest.raises(osc_exc.CommandError, match="letters"):
+        run(commands.ImportKeylimePolicy, *again, "--name", "../x")
+    with pytest.raises(osc_exc.CommandError, match="cannot be read"):
+        run(commands.ImportKeylimePolicy, str(tmp_path / "absent"), *again[1:])
+
+
 VALUE = "pcrs: {sha256: {7: ['%s']}}\n"
 HEAD = "name: p\nhosts: ['compute-*']\n"
 
