@@ -8,7 +8,6 @@ accepts more than Keylime's policy did.
 from __future__ import annotations
 
 import base64
-import binascii
 import glob
 import json
 import re
@@ -16,7 +15,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
@@ -28,7 +26,7 @@ from e2etrust_core.appraisal.ima_allowlist import NAMED_BY_LENGTH
 from e2etrust_core.appraisal.ima_proposal import ImaProposal
 from e2etrust_core.appraisal.policy_ima import KERNEL_KEYRING
 from e2etrust_core.errors import InputError
-from e2etrust_core.evidence.ima_signature import KEY_ID
+from e2etrust_core.evidence.ima_signature import KEY_ID, UNREADABLE
 
 MAX_POLICY = 512 * 1024 * 1024
 _VERSION = 1
@@ -201,7 +199,7 @@ def _key(encoded: object, identifier: object) -> bytes | None:
     try:
         key = load_der_public_key(base64.b64decode(str(encoded), validate=True))
         computed = x509.SubjectKeyIdentifier.from_public_key(key).digest  # type: ignore[arg-type]
-    except (ValueError, TypeError, binascii.Error, UnsupportedAlgorithm):
+    except UNREADABLE:
         return None
     if int.from_bytes(computed[-KEY_ID:], "big") != identifier:
         return None

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
@@ -20,10 +19,18 @@ from cryptography.hazmat.primitives.serialization import (
 
 from e2etrust_core.errors import PolicyError
 from e2etrust_core.evidence.ima_fields import ImaFields
-from e2etrust_core.evidence.ima_signature import KEY_ID, Keyring, PublicKey, certified_key
+from e2etrust_core.evidence.ima_signature import (
+    KEY_ID,
+    UNREADABLE,
+    Keyring,
+    PublicKey,
+    certified_key,
+)
 
 #: Keys that are taken of one host: what it keeps for the next attestation stays small.
 MAX_MEASURED_KEYS = 32
+#: Bytes of a SubjectPublicKeyInfo: RSA of 16384 bits has 2086.
+_MAX_INFO = 2100
 
 
 class MeasuredKeys:
@@ -46,9 +53,11 @@ class MeasuredKeys:
         """
         try:
             identifier, key = certified_key(x509.load_der_x509_certificate(buffer))
-        except (ValueError, TypeError, UnsupportedAlgorithm, PolicyError):
+        except (*UNREADABLE, PolicyError):
             return False
         info = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        if len(info) > _MAX_INFO:
+            return False
         return self._take(identifier[-KEY_ID:].rjust(KEY_ID, b"\0") + info)
 
     def signed(self, fields: ImaFields) -> bool:

@@ -44,6 +44,14 @@ _ALGORITHMS: dict[int, tuple[str, hashes.HashAlgorithm]] = {
     6: ("sha512", hashes.SHA512()),
     7: ("sha224", hashes.SHA224()),
 }
+#: What cryptography raises over keys and certificates that it does not read.
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+)
 _PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
 
 
@@ -129,7 +137,7 @@ def certified_key(certificate: x509.Certificate) -> tuple[bytes, PublicKey]:
     """Return what the key of a certificate goes by, and the key.
 
     :raises PolicyError: a key that is not taken here.
-    :raises ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension: it cannot be read.
+    :raises: one of :data:`UNREADABLE`: it cannot be read.
     """
     key = _usable(certificate.public_key())
     computed = x509.SubjectKeyIdentifier.from_public_key(key).digest
@@ -144,7 +152,7 @@ def _key(block: str, number: int) -> tuple[bytes, PublicKey]:
         return x509.SubjectKeyIdentifier.from_public_key(key).digest, key
     except PolicyError as exc:
         raise PolicyError(f"key {number} of the keyring: {exc.reason}") from None
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):
+    except UNREADABLE:
         raise PolicyError(f"key {number} of the keyring cannot be read") from None
 
 

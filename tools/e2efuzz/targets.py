@@ -7,18 +7,27 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from e2etrust_core import messages, wire
 from e2etrust_core.appraisal.event_proposal import propose_rules
 from e2etrust_core.appraisal.policy import parse_timed_policy
 from e2etrust_core.evidence.canonical_log import parse_canonical_log
+from e2etrust_core.evidence.device_mapper import DM_BUFFERS, decode_dm
 from e2etrust_core.evidence.event_log import Event, EventLog, parse_event_log
 from e2etrust_core.evidence.events import kinds
 from e2etrust_core.evidence.events.description import describe
 from e2etrust_core.evidence.ima_fields import decode_fields
 from e2etrust_core.evidence.ima_frames import split_ima_list
 from e2etrust_core.evidence.ima_list import parse_ima_list
+from e2etrust_core.evidence.ima_measured_keys import MeasuredKeys
 from e2etrust_core.evidence.later_log import events_quoted
 from e2etrust_core.evidence.model import HostEvidence, Quote, RunningDomain
 from e2etrust_core.evidence.replay import replay
@@ -75,6 +84,18 @@ def _ima(data: bytes) -> None:
     split_ima_list(data, {})
     for entry in parse_ima_list(data):
         decode_fields(entry)
+
+
+def _device_mapper(data: bytes) -> None:
+    """The first byte chooses what the rest was measured as."""
+    if data:
+        decode_dm(sorted(DM_BUFFERS)[data[0] % len(DM_BUFFERS)], data[1:])
+
+
+def _measured_key(data: bytes) -> None:
+    keys = MeasuredKeys()
+    keys.add(data)
+    MeasuredKeys(keys.kept)
 
 
 def _quote(data: bytes) -> None:
@@ -151,16 +172,34 @@ def _a_variable(name: str, data: bytes) -> bytes:
 
 
 def _an_ima_list() -> bytes:
-    entries = b""
+    entries, state = b"", hashlib.sha256(b"enforcing=1;").digest()
     for template, fields in (
         (b"ima-ng", (b"sha256:\0" + bytes(32), b"/usr/bin/true\0")),
         (b"ima-sig", (b"sha256:\0" + bytes(32), b"/bin/a\0", b"\3\2\4abcd\0\2xy")),
-        (b"ima-buf", (b"sha256:\0" + bytes(32), b"selinux-state\0", b"enforcing=1;")),
+        (b"ima-buf", (b"sha256:\0" + state, b"selinux-state\0", b"enforcing=1;")),
+        (b"d-ngv2|n|imode", (b"verity:sha256:\0" + bytes(32), b"/bin/b\0", b"\xed\x81")),
     ):
         body = b"".join(_u(len(one), 4) + one for one in fields)
         head = _u(10, 4) + hashlib.sha1(body).digest() + _u(len(template), 4) + template
         entries += head + _u(len(body), 4) + body
     return entries
+
+
+#: By the first byte a rename, a resumption and a load of :data:`DM_BUFFERS`, which are sorted.
+_DEVICE = b"dm_version=4.47.0;name=a\\=b,uuid=c,num_targets=1;"
+_SOME_TABLES = (
+    b"\1" + _DEVICE + b"new_name=d,new_uuid=;current_device_capacity=8;",
+    b"\2" + _DEVICE + b"active_table_hash=sha256:" + b"0" * 64 + b";",
+    b"\4" + _DEVICE + b"target_index=0,target_name=verity,hash_failed=V,root_digest=00;",
+)
+
+
+def _a_certificate() -> bytes:
+    key = ec.derive_private_key(7, ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "key")])
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 7, begin, begin, [])
+    return made.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
 def _a_quote() -> bytes:
@@ -212,6 +251,8 @@ TARGETS = {
         Target("later-log", "a canonical event log in JSON", _canonical_log, (_A_PHASE,)),
         Target("event", "one event's data", _event, (b"\x0d\1" + _a_variable("db", b"x"),)),
         Target("ima", "an IMA measurement list", _ima, (_an_ima_list(),)),
+        Target("device-mapper", "what was measured of a device", _device_mapper, _SOME_TABLES),
+        Target("measured-key", "a certificate of the kernel's", _measured_key, (_a_certificate(),)),
         Target("quote", "a TPMS_ATTEST", _quote, (_a_quote(),)),
         Target("signature", "a TPMT_SIGNATURE", _signature, (b"\0\x18\0\x0b\0\1a\0\1b",)),
         Target("public", "a TPMT_PUBLIC", _public, (_P256,)),

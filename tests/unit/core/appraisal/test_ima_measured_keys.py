@@ -139,7 +139,13 @@ def test_what_a_measured_key_accepted_on_one_host_is_not_good_for_another(host, 
     refused(other, "ima 5")
 
 
-@pytest.mark.parametrize("buffer", [b"", b"no key", b"\x30\x82\xff\xff", certificate(KEY)[:-1]])
+#: X.509 of a version that there is not.
+NO_VERSION = certificate(KEY).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07", 1)
+
+
+@pytest.mark.parametrize(
+    "buffer", [b"", b"no key", b"\x30\x82\xff\xff", certificate(KEY)[:-1], NO_VERSION]
+)
 def test_buffer_that_is_no_certificate_gives_no_key(host, buffer):
     host.entries += [buf(".ima", buffer), signed("/opt/new", b"new")]
     refused(host, "ima 6")
