@@ -83,14 +83,18 @@ class PolicyState:
     lease_seconds: int | None = None
     recovery: str | None = None
     level: int | None = None
+    workers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyStates:
-    """``hosts_without``: enrolled hosts that no policy matches."""
+    """``hosts_without``: enrolled hosts that no policy matches; ``workers`` of the verifier told
+    which policies they have, ``policy_sets`` of these differ."""
 
     policies: list[PolicyState]
     hosts_without: int
+    workers: int = 0
+    policy_sets: int = 0
 
 
 @dataclass(frozen=True, slots=True)

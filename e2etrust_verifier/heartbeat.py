@@ -19,9 +19,15 @@ LOG = logging.getLogger(__name__)
 class Heartbeat:
     """A thread of one worker.  It beats on its own: a busy sweep does not make it look dead."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        now: Callable[[], datetime],
+        policies: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self._database = database
         self._now = now
+        self._policies = policies
         self._machine = socket.gethostname()[:255]
         self._worker = uuid.uuid4().hex
         self._stopping = threading.Event()
@@ -37,8 +43,8 @@ class Heartbeat:
         self._say(lambda: self._database.write(lambda s: workers.gone(s, self._worker)))
 
     def beat(self) -> None:
-        now = self._now()
-        self._database.write(lambda s: workers.seen(s, self._worker, self._machine, now))
+        said = self._machine, self._now(), self._policies()
+        self._database.write(lambda s: workers.seen(s, self._worker, *said))
 
     def _run(self) -> None:
         self._say(self.beat)

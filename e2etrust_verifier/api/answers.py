@@ -156,7 +156,7 @@ class Policy:
     ``hosts`` are patterns, ``hosts_count`` the enrolled hosts that it is the first to match;
     ``edition`` is of text and files, ``fingerprint`` of what holds now; ``newest_version`` was
     applied; ``asks`` names its sections; ``code``, ``reason`` and ``remedy`` say why it does not
-    count.
+    count; ``workers`` of the live verifier processes have this very policy.
     """
 
     name: str
@@ -177,15 +177,18 @@ class Policy:
     lease_seconds: int | None = None
     recovery: str | None = None
     level: int | None = None
+    workers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Policies:
     """In the order in which they are looked at; ``hosts_without``: enrolled hosts that none
-    matches."""
+    matches; ``workers`` told which policies they have, and ``policy_sets`` of these differ."""
 
     policies: list[Policy]
     hosts_without: int
+    workers: int = 0
+    policy_sets: int = 0
 
 
 @dataclass(frozen=True, slots=True)

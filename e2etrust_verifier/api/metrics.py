@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from e2etrust_verifier.db import outbox, revocations, workers
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.trust import fleet as numbers
+from e2etrust_verifier.trust.worker_policies import at_workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Fleet:
     waiting: dict[str, outbox.Waiting]
     revoked: int
     braked: bool
+    policy_sets: int = 0
 
 
 def measure(session: Session, now: datetime) -> Fleet:
@@ -50,6 +52,7 @@ def measure(session: Session, now: datetime) -> Fleet:
         outbox.waiting(session),
         revocations.count(session),
         revocations.braked(session),
+        at_workers(session, now).sets,
     )
 
 
@@ -83,6 +86,7 @@ class FleetCollector:
             ("workers", "e2etrust-verifier processes that were seen lately", fleet.workers),
             ("last_worker_timestamp_seconds", "When any of them was seen last", fleet.last_worker),
             ("revoked_hosts", "Hosts that Nova was asked to take out of use", fleet.revoked),
+            ("policy_sets", "Different policy directories of workers", fleet.policy_sets),
             ("revocation_braked", "1 where too many hosts are due: look", float(fleet.braked)),
         ):
             yield GaugeMetricFamily(f"e2etrust_{name}", text, value=value)

@@ -31,7 +31,9 @@ class Policies:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         self.access.require(req, rules.LIST)
         found = _overview(self.database, self.store)
-        told = answers.Policies([_told(one) for one in found.policies], found.without)
+        there = found.at_workers
+        policies = [_told(one) for one in found.policies]
+        told = answers.Policies(policies, found.without, there.told, there.sets)
         resp.media = wire.to_dict(told)
 
 
@@ -79,6 +81,7 @@ def _told(one: PolicyStanding) -> answers.Policy:
         code="" if fault is None else fault.code,
         reason="" if fault is None else fault.reason,
         remedy="" if fault is None else fault.remedy,
+        workers=one.workers,
     )
     if policy is None:
         return told

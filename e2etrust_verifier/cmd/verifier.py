@@ -27,6 +27,7 @@ from e2etrust_verifier.placement import Traits, placement_adapter
 from e2etrust_verifier.rpc.endpoint import VerifierEndpoint
 from e2etrust_verifier.rpc.server import make_server
 from e2etrust_verifier.trait_keeper import TraitKeeper
+from e2etrust_verifier.trust import worker_policies
 
 LOG = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def serve(conf: cfg.ConfigOpts, stop: threading.Event) -> None:
     revoker = revoking.reconciler(conf, database, around.now)
     if revoker is not None:
         tellers.append(Round("revocation", revoker.once, conf.revocation.interval))
-    heartbeat = Heartbeat(database, around.now)
+    heartbeat = Heartbeat(database, around.now, lambda: worker_policies.tell(around.policies))
     housekeeper.start()
     if keeper is not None:
         keeper.start()

@@ -16,13 +16,15 @@ GONE_AFTER = timedelta(seconds=45)
 _FORGOTTEN_AFTER = timedelta(days=1)
 
 
-def seen(session: Session, worker: str, machine: str, now: datetime) -> None:
-    """Note that *worker* is there."""
+def seen(
+    session: Session, worker: str, machine: str, now: datetime, policies: str | None = None
+) -> None:
+    """Note that *worker* is there, and which policies it has (trust.worker_policies)."""
     row = session.get(Worker, worker)
     if row is None:
-        session.add(Worker(id=worker, machine=machine, started_at=now, seen_at=now))
-    else:
-        row.seen_at = now
+        row = Worker(id=worker, machine=machine, started_at=now)
+        session.add(row)
+    row.seen_at, row.policies = now, policies
 
 
 def gone(session: Session, worker: str) -> None:
@@ -34,6 +36,14 @@ def count_alive(session: Session, now: datetime) -> int:
     """Return how many were seen lately."""
     query = sa.select(sa.func.count()).select_from(Worker)
     return int(session.execute(query.where(Worker.seen_at > now - GONE_AFTER)).scalar_one())
+
+
+def policies_alive(session: Session, now: datetime) -> list[str]:
+    """Return what workers that were seen lately said of their policies."""
+    query = sa.select(Worker.policies).where(
+        Worker.seen_at > now - GONE_AFTER, Worker.policies.is_not(None)
+    )
+    return [found for found in session.scalars(query) if found is not None]
 
 
 def newest_moment(session: Session) -> datetime | None:

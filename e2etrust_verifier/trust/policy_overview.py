@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The policies of a directory as operators see them: what counts, for how many hosts, and why not.
 
-It is this process's directory: a worker with another one applies what lies there.
+It is this process's directory: a worker with another one applies what lies there, and is told of.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -22,6 +22,7 @@ from e2etrust_verifier.db.models import PolicyVersion
 from e2etrust_verifier.trust.errors import PolicyAltered
 from e2etrust_verifier.trust.policies import PolicyFile, PolicyStore
 from e2etrust_verifier.trust.policy_versions import refusal_of
+from e2etrust_verifier.trust.worker_policies import AtWorkers, at_workers
 
 #: ``new``: a version that was not applied yet, since no host has asked; ``blocked``: good by
 #: itself, and no host passes because another file cannot be read.
@@ -32,7 +33,7 @@ PolicyWord = Literal["in-force", "new", "rolled-back", "altered", "unreadable", 
 class PolicyStanding:
     """``policy`` is as it stands now, None where the file is unreadable; ``newest`` the highest
     version that was ever applied; ``hosts`` how many enrolled hosts it is the first to match;
-    ``fault`` why it does not count."""
+    ``fault`` why it does not count; ``workers`` how many have this very policy."""
 
     file: str
     word: PolicyWord
@@ -41,14 +42,17 @@ class PolicyStanding:
     newest: int | None
     hosts: int
     fault: E2ETrustError | None
+    workers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """In the order in which policies are looked at; ``without``: hosts that none matches."""
+    """In the order in which policies are looked at; ``without``: hosts that none matches;
+    ``at_workers``: what live workers have."""
 
     policies: list[PolicyStanding]
     without: int
+    at_workers: AtWorkers
 
 
 def overview(session: Session, store: PolicyStore, now: datetime) -> Overview:
@@ -57,11 +61,12 @@ def overview(session: Session, store: PolicyStore, now: datetime) -> Overview:
     known = {one.name: one for one in policy_versions.everyone(session)}
     counts, without = _matched([_patterns(one) for one in files], hosts.names(session))
     unreadable = next((one for one in files if one.fault is not None), None)
+    there = at_workers(session, now)
     found = [
-        _standing(one, unreadable, known, count, now)
+        replace(_standing(one, unreadable, known, count, now), workers=there.having(one))
         for one, count in zip(files, counts, strict=True)
     ]
-    return Overview(found, without)
+    return Overview(found, without, there)
 
 
 def _standing(

@@ -27,7 +27,19 @@ class ListPolicy(command.Lister):
         if found.hosts_without:
             told = f"{found.hosts_without} enrolled hosts match no policy and are not trusted"
             print(told, file=sys.stderr)
-        columns = ("Name", "File", "State", "Version", "Hosts", "Windows close", "Fingerprint")
+        if found.policy_sets > 1:
+            told = f"the {found.workers} verifier workers have {found.policy_sets} different"
+            print(f"{told} policy directories: copy one to all of them", file=sys.stderr)
+        columns = (
+            "Name",
+            "File",
+            "State",
+            "Version",
+            "Hosts",
+            "Workers",
+            "Windows close",
+            "Fingerprint",
+        )
         return columns, [
             (
                 one.name,
@@ -35,6 +47,7 @@ class ListPolicy(command.Lister):
                 one.state,
                 one.version,
                 one.hosts_count,
+                f"{one.workers} of {found.workers}",
                 one.windows_close,
                 one.fingerprint,
             )
