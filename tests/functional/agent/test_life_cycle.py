@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Agent and verifier when processes die, wires break and clocks are wrong: they come back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.functional.agent.test_agent_and_verifier import (  # noqa: F401 - fixtures
+    Stack,
+    leased,
+    stack,
+    until,
+)
+from tests.functional.swtpm_fixture import EmulatedTpm
+from tests.functional.wire_fixture import Wire, wire  # noqa: F401
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the agent's socket is for root")
+
+FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
+
+
+@pytest.fixture
+def wired(wire: Wire, emulated_tpm: EmulatedTpm) -> Iterator[Stack]:  # noqa: F811
+    """Agent and verifier that reach the broker over *wire*, and hold a lease."""
+    with tempfile.TemporaryDirectory(prefix="agent") as directory:
+        made = Stack(Path(directory), emulated_tpm, wire)  # type: ignore[arg-type]
+        try:
+            made.start("verifier")
+            made.start("agent")
+            until(made.leased, "no lease came")
+            yield made
+        finally:
+            made.end()
+
+
+def new_lease(stack: Stack, than: str | None) -> None:  # noqa: F811
+    until(lambda: stack.leased() not in (None, than), "the host was not attested again")
+
+
+def test_connection_that_is_cut_is_made_anew_by_both_ends(wired: Stack, wire: Wire):  # noqa: F811
+    assert wire.connections >= 2
+    old = wired.leased()
+    wire.cut()
+    new_lease(wired, than=old)
+    for name in ("agent", "verifier"):
+        assert wired.processes[name].poll() is None
+
+
+def test_agent_killed_while_it_quotes_starts_again_as_the_same_host(leased: Stack):  # noqa: F811
+    tpm = leased.tpm.process
+    assert tpm is not None
+    tpm.send_signal(signal.SIGSTOP)
+    try:
+        # It asked for a challenge meanwhile and waits for the TPM.
+        until(lambda: leased.leased() is None, "the lease did not run out")
+        leased.stop("agent", signal.SIGKILL)
+    finally:
+        tpm.send_signal(signal.SIGCONT)
+    leased.start("agent")
+    until(leased.leased, "no lease after the agent was killed")
+    assert "host host1 is enrolled" in leased.log("agent")
+
+
+@pytest.mark.parametrize("shift", ["+366d", "-366d"])
+def test_hosts_clock_is_of_no_matter(
+    leased: Stack,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    shift: str,
+):
+    leased.stop("agent")
+    monkeypatch.setenv("LD_PRELOAD", FAKETIME)
+    monkeypatch.setenv("FAKETIME", shift)
+    monkeypatch.setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+    monkeypatch.setenv("FAKETIME_DONT_RESET", "1")
+    leased.start("agent")
+    monkeypatch.undo()
+    until(leased.leased, "no lease with a wrong clock")
+    first = leased.leased()
+    assert 0 < leased.client.status().lease_seconds <= 6
+    new_lease(leased, than=first)
+    launch, _ = leased.launch()
+    assert launch
+    year = leased.log("agent").splitlines()[-1][:4]
+    assert year != leased.log("verifier").splitlines()[-1][:4]  # it was wrong indeed
+    leased.stop("verifier")
+    until(lambda: leased.leased() is None, "the lease did not run out")
