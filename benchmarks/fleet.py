@@ -40,6 +40,7 @@ from e2etrust_verifier.db import hosts, migration  # noqa: E402
 from e2etrust_verifier.db.database import Database  # noqa: E402
 from e2etrust_verifier.db.models import Generation, Host, HostState, Lease  # noqa: E402
 from e2etrust_verifier.trust import leases  # noqa: E402
+from e2etrust_verifier.trust.policies import PolicyStore  # noqa: E402
 from tests.functional.mariadb_fixture import Mariadb  # noqa: E402
 
 FEW, MANY = 1_000, 100_000
@@ -65,6 +66,7 @@ class Around:
     """What the decisions that are measured need of their surroundings."""
 
     db: Database
+    policies: PolicyStore
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -74,13 +76,13 @@ class Around:
 
 
 class Fleet:
-    def __init__(self, url: str, size: int) -> None:
+    def __init__(self, url: str, size: int, policies: PolicyStore) -> None:
         conf = cfg.ConfigOpts()
         options.set_defaults(conf, connection=url)
         conf([])
         self.size, self.db = size, Database(conf)
         migration.sync(self.db)
-        self.around: Any = Around(self.db)
+        self.around: Any = Around(self.db, policies)
         self._fill()
 
     def _fill(self) -> None:
@@ -172,13 +174,22 @@ def database() -> Iterator[Mariadb]:
             server.stop()
 
 
+@contextlib.contextmanager
+def policy_directory() -> Iterator[PolicyStore]:
+    """A policy of all hosts: of one without any, a sweep says that."""
+    with tempfile.TemporaryDirectory(prefix="e2etrust-fleet-") as directory:
+        accepted = f"pcrs: {{sha256: {{7: ['{'00' * 32}']}}}}\n"
+        Path(directory, "fleet.yaml").write_text(f"name: fleet\nhosts: ['*']\n{accepted}")
+        yield PolicyStore(Path(directory))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)  # an event for each lease that runs out
-    with database() as server:
-        few, many = (Fleet(server.new_database(), size) for size in (FEW, MANY))
+    with database() as server, policy_directory() as store:
+        few, many = (Fleet(server.new_database(), size, store) for size in (FEW, MANY))
         figures = measure(few, many)
         few.db.dispose()
         many.db.dispose()
