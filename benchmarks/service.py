@@ -8,6 +8,9 @@ nonce) and ends in a lease.  ``rate`` is taken with as many agents waiting as th
 latencies with agents that come by themselves, at 70 % of that rate.
 
 ``ratio`` is the better of both rates over the goal of 1,000 a second on two cores.
+
+What is being done stands on stderr.  A run has its end within ``LIMIT`` seconds, by an error that
+says where it stood if need be, and leaves no process behind then nor where it is told to end.
 """
 
 from __future__ import annotations
@@ -49,6 +52,10 @@ SECONDS = 10.0
 #: Calls under way for each worker.
 AT_ONCE = 32
 GOAL = 1_000.0
+#: Seconds for all of it; on a machine that does nothing else it takes two minutes or less.
+LIMIT = 480
+#: Seconds beyond its own that one load may take: its start, its keys, each host once.
+LOAD_MARGIN = 90.0
 TICKS = os.sysconf("SC_CLK_TCK")
 
 CONF = """[DEFAULT]
@@ -77,6 +84,34 @@ class Figure:
     lost: int
 
 
+class Progress:
+    """Tell on stderr what is being done, and end it where it takes too long."""
+
+    def __init__(self) -> None:
+        self._began, self._step = time.monotonic(), "the start"
+
+    def at(self, step: str) -> None:
+        self._step = step
+        print(f"service: {time.monotonic() - self._began:5.1f} s: {step}", file=sys.stderr)
+
+    @contextlib.contextmanager
+    def bounded(self, seconds: int) -> Iterator[None]:
+        """Raise SystemExit in here after *seconds* or at SIGTERM, so that all is cleared away."""
+        before = {n: signal.signal(n, self._end) for n in (signal.SIGALRM, signal.SIGTERM)}
+        signal.alarm(seconds)
+        try:
+            yield
+        finally:
+            signal.alarm(0)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _end(self, number: int, _frame: object) -> None:
+        why = "too long" if number == signal.SIGALRM else "told to end"
+        lasted = time.monotonic() - self._began
+        raise SystemExit(f"service: {why}, after {lasted:.0f} s, at: {self._step}")
+
+
 @dataclass(frozen=True)
 class Ground:
     """What stands while workers come and go."""
@@ -91,7 +126,8 @@ class Ground:
 
 
 @contextlib.contextmanager
-def ground() -> Iterator[Ground]:
+def ground(progress: Progress) -> Iterator[Ground]:
+    progress.at("a broker and a database")
     with contextlib.ExitStack() as stack:
         where = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="e2etrust-service-")))
         for name in ("db", "mq", "policy.d"):
@@ -102,6 +138,7 @@ def ground() -> Iterator[Ground]:
         database.start()
         stack.callback(broker.end)
         broker.start()
+        progress.at(f"a schema, and {HOSTS} hosts in it")
         made = Ground(where, database, broker)
         _prepare(made, database.new_database())
         yield made
@@ -209,18 +246,29 @@ def load(made: Ground, at_once: int, rate: float, seconds: float = SECONDS) -> d
     """Run the maker of the load and return what it told."""
     arguments = [made.broker.url, f"0:{HOSTS}", str(seconds), str(at_once), str(rate)]
     program = [sys.executable, HERE / "service_load/agents.py", *arguments]
-    done = subprocess.run(program, stdout=subprocess.PIPE, text=True, cwd=ROOT, check=True)
+    allowed = seconds + LOAD_MARGIN
+    try:
+        done = subprocess.run(
+            program, stdout=subprocess.PIPE, text=True, cwd=ROOT, check=True, timeout=allowed
+        )
+    except subprocess.TimeoutExpired:
+        raise SystemExit(f"service: the load does not end in {allowed:.0f} s") from None
+    except subprocess.CalledProcessError as exc:
+        raise SystemExit(f"service: the load failed (status {exc.returncode})") from None
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
-def measure(made: Ground, count: int) -> Figure:
+def measure(made: Ground, count: int, progress: Progress) -> Figure:
+    progress.at(f"{count} worker(s): the start")
     broker, database = made.broker.process, made.database.process
     assert broker is not None
     assert database is not None
     with workers(made, count) as pids:
         watched = {"workers": pids, "broker": group_of(broker.pid), "database": [database.pid]}
+        progress.at(f"{count} worker(s): each host once")
         load(made, AT_ONCE * count, 0, 0)  # the first outcome of a host is news, and written down
+        progress.at(f"{count} worker(s): {AT_ONCE * count} calls at once, {SECONDS:.0f} s")
         before = {name: sum(map(cpu_seconds, found)) for name, found in watched.items()}
         began = time.monotonic()
         full = load(made, AT_ONCE * count, 0)
@@ -232,8 +280,9 @@ def measure(made: Ground, count: int) -> Figure:
         cpu["load"] = round(full["cpu"] / lasted, 2)
         if not full["seconds"]:
             told = f"refused {full['refused']}, lost {full['lost']}"
-            raise SystemExit(f"no attestation came to its end: {told}")
+            raise SystemExit(f"service: no attestation came to its end: {told}")
         rate = len(full["seconds"]) / SECONDS
+        progress.at(f"{count} worker(s): {0.7 * rate:.1f} attestations a second, {SECONDS:.0f} s")
         paced = load(made, 0, 0.7 * rate)
     return Figure(
         workers=count,
@@ -259,8 +308,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args()
-    with ground() as made:
-        figures = [measure(made, count) for count in (1, 2)]
+    progress = Progress()
+    with progress.bounded(LIMIT), ground(progress) as made:
+        figures = [measure(made, count, progress) for count in (1, 2)]
     for one in figures:
         cpu = ", ".join(f"{name} {cores}" for name, cores in one.cpu.items())
         print(
