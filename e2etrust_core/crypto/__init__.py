@@ -15,6 +15,7 @@ from e2etrust_core.crypto.selection import (
     sm2_verify,
     sm4_decrypt,
 )
+from e2etrust_core.crypto.sm4_cfb import sm4_cfb_encrypt
 
 __all__ = [
     "NAMESPACE",
@@ -26,5 +27,6 @@ __all__ = [
     "select",
     "selected",
     "sm2_verify",
+    "sm4_cfb_encrypt",
     "sm4_decrypt",
 ]

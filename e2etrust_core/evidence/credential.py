@@ -25,7 +25,7 @@ def make_credential(ek_public: bytes, ak_name: bytes, secret: bytes) -> tuple[by
     :raises InputError: a secret of the wrong size.
     """
     ek = StorageKey.decode(ek_public)
-    if not 16 <= len(secret) <= ek.hash.digest_size:
-        raise InputError(f"a credential of {len(secret)} bytes: 16 to {ek.hash.digest_size} fit")
+    if not 16 <= len(secret) <= ek.hash.size:
+        raise InputError(f"a credential of {len(secret)} bytes: 16 to {ek.hash.size} fit")
     seed, encrypted_secret = ek.new_seed(b"IDENTITY")
     return sized(ek.protect(seed, ak_name, sized(secret))), sized(encrypted_secret)
