@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A wire between a program and its broker that tests can cut."""
+"""A wire between a program and its broker that can be cut, or go silent, while tests look on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Wire:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._lock = threading.Lock()
-        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._pairs: list[tuple[socket.socket, socket.socket, threading.Event]] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -43,12 +43,18 @@ class Wire:
         """End all connections now, so that both ends notice."""
         with self._lock:
             pairs, self._pairs = self._pairs, []
-        for one, other in pairs:
+        for one, other, _ in pairs:
             for end in (one, other):
                 with contextlib.suppress(OSError):
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                     end.shutdown(socket.SHUT_RDWR)
                     end.close()
+
+    def silence(self) -> None:
+        """Let nothing through any more on connections that there are; neither end is told."""
+        with self._lock:
+            for _, _, silent in self._pairs:
+                silent.set()
 
     def close(self) -> None:
         self._listener.close()
@@ -61,21 +67,25 @@ class Wire:
                 other = socket.create_connection(("127.0.0.1", self._broker.port))
             except OSError:
                 return
+            silent = threading.Event()
             with self._lock:
-                self._pairs.append((one, other))
-            threading.Thread(target=self._forward, args=(one, other), daemon=True).start()
+                self._pairs.append((one, other, silent))
+            threading.Thread(target=self._forward, args=(one, other, silent), daemon=True).start()
 
-    def _forward(self, one: socket.socket, other: socket.socket) -> None:
+    def _forward(self, one: socket.socket, other: socket.socket, silent: threading.Event) -> None:
         with selectors.DefaultSelector() as selector, contextlib.suppress(OSError, ValueError):
             selector.register(one, selectors.EVENT_READ, other)
             selector.register(other, selectors.EVENT_READ, one)
             while True:
                 for key, _ in selector.select():
                     data = key.fileobj.recv(_READ)  # type: ignore[union-attr]
-                    if not data:
+                    if not data and not silent.is_set():
                         self._end(one, other)
                         return
-                    key.data.sendall(data)
+                    if not data:
+                        selector.unregister(key.fileobj)
+                    elif not silent.is_set():
+                        key.data.sendall(data)
 
     def _end(self, *pair: socket.socket) -> None:
         with self._lock:

@@ -68,6 +68,7 @@ def beside(request, monkeypatch) -> Callable[[type], None]:
         pair = (GmsslProvider(), liar())
         chosen = pair if request.param == "liar second" else pair[::-1]
         monkeypatch.setattr(selection, "_selected", chosen)
+        qualified_name.cache_clear()  # what the providers of before agreed on
 
     return put
 
