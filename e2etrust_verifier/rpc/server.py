@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import uuid
@@ -60,9 +61,21 @@ def _patience(context: dict[str, Any]) -> float | None:
     return None
 
 
+def _transport(conf: cfg.ConfigOpts) -> Any:
+    """Return the transport; it gives a reply up whose queue is gone, unless *conf* has it wait.
+
+    oslo.messaging waits a minute for that queue and holds a thread meanwhile: callers that died, or
+    never were, would stop a worker.
+    """
+    oslo_messaging.get_rpc_transport(conf)  # has the driver's options registered
+    with contextlib.suppress(cfg.NoSuchOptError, cfg.NoSuchGroupError):  # of another driver
+        conf.set_default("kombu_missing_consumer_retry_timeout", 0, "oslo_messaging_rabbit")
+    return oslo_messaging.get_rpc_transport(conf)
+
+
 def make_server(conf: cfg.ConfigOpts, endpoint: VerifierEndpoint) -> Any:
     """Return the server, not started; executor_thread_pool_size is the number of its threads."""
-    transport = oslo_messaging.get_rpc_transport(conf)
+    transport = _transport(conf)
     name = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
     target = oslo_messaging.Target(exchange=EXCHANGE, topic=VERIFIER_TOPIC, server=name)
     server = oslo_messaging.get_rpc_server(

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+import uuid
 from collections import Counter
+from urllib.parse import urlsplit
 
+import amqp
 import pytest
 
-from e2etrust_core.messages import RemoteRefusal
+from e2etrust_core.messages import EXCHANGE, VERIFIER_TOPIC, RemoteRefusal
 from tests.functional.verifier.test_service import (  # noqa: F401 - fixtures
     attest_in_the_end,
     call,
@@ -81,6 +85,40 @@ def test_busy_worker_refuses_by_type_serves_launches_and_recovers(service, call)
     assert attest_in_the_end(host).trusted
     assert host.delta().hosts[0].seconds > 0
     assert not made.manage("event", "list", "--kind", "lease-expired", "-f", "json")
+
+
+def leave_calls(url: str, count: int) -> None:
+    """Ask *count* times for a challenge, to be answered to a queue that is not there."""
+    parts = urlsplit(url)
+    connection = amqp.Connection(
+        f"{parts.hostname}:{parts.port}", userid=parts.username, password=parts.password
+    )
+    connection.connect()
+    channel = connection.channel()
+    for _ in range(count):
+        key = uuid.uuid4().hex
+        inner = {
+            "method": "challenge",
+            "args": {"request": {"host": "host1", "purpose": "attest"}},
+            "version": "1.0",
+            "_msg_id": key,
+            "_unique_id": key,
+            "_reply_q": "reply_nobody",
+        }
+        body = json.dumps({"oslo.version": "2.0", "oslo.message": json.dumps(inner)})
+        message = amqp.Message(body, content_type="application/json", content_encoding="utf-8")
+        channel.basic_publish(message, exchange=EXCHANGE, routing_key=VERIFIER_TOPIC)
+    connection.close()
+
+
+def test_callers_that_are_gone_hold_up_nobody(service, call, rabbitmq):  # noqa: F811
+    made, tpm = service
+    narrow(made.conf)
+    process = made.start()
+    host = enrolled(tpm, call)
+    leave_calls(rabbitmq.url, 12)
+    assert host.attest().trusted
+    assert made.stop(process) == 0
 
 
 def test_beyond_its_length_the_line_refuses_all_and_nothing_is_lost(service, call):  # noqa: F811
