@@ -12,7 +12,6 @@ import falcon
 import pytest
 from falcon import testing
 from oslo_config import cfg
-from oslo_db import options
 from prometheus_client.parser import text_string_to_metric_families
 
 from e2etrust_core import messages, wire
@@ -23,9 +22,8 @@ from e2etrust_verifier import policies
 from e2etrust_verifier.api import errors, events, hosts, metrics, servers, service, summary
 from e2etrust_verifier.api import evidence as evidence_api
 from e2etrust_verifier.api.access import Access
-from e2etrust_verifier.db import evidence, migration, verdicts
+from e2etrust_verifier.db import evidence, verdicts
 from e2etrust_verifier.db import hosts as host_rows
-from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.db.models import Event, Host, HostState, Launch, Refusal
 from e2etrust_verifier.trust import standing
 
@@ -48,15 +46,9 @@ ADMIN = token("ops", "admin")
 
 
 @pytest.fixture
-def database(tmp_path):
-    conf = cfg.ConfigOpts()
-    options.set_defaults(conf, connection=f"sqlite:///{tmp_path}/v.sqlite")
-    conf([])
-    made = Database(conf)
-    migration.sync(made)
-    made.write(_fill)
-    yield made
-    made.dispose()
+def database(database):
+    database.write(_fill)
+    return database
 
 
 def _fill(session) -> None:

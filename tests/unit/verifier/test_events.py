@@ -6,24 +6,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from oslo_config import cfg
-from oslo_db import options
 
-from e2etrust_verifier.db import events, migration
-from e2etrust_verifier.db.database import Database
+from e2etrust_verifier.db import events
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def database(tmp_path):
-    conf = cfg.ConfigOpts()
-    options.set_defaults(conf, connection=f"sqlite:///{tmp_path}/v.sqlite")
-    conf([])
-    made = Database(conf)
-    migration.sync(made)
-    yield made
-    made.dispose()
 
 
 @pytest.mark.parametrize(

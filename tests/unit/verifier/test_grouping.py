@@ -99,10 +99,10 @@ def test_those_it_acted_for_hear_that_the_outcome_is_unknown():
     def serve(group):
         serving(group)
         if len(serving.groups) == 2:
-            group[-1].done = False
+            for member in group:
+                member.done = False
             raise SystemExit
 
     made = Grouping(serve)
     told = ask_while_busy(made, serving, ["a", "b"])
-    errors = [one.exception() for one in told]
-    assert any(isinstance(error, Lost) for error in errors)
+    assert {type(one.exception()) for one in told} == {SystemExit, Lost}

@@ -7,12 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from oslo_config import cfg
-from oslo_db import options
 
 from e2etrust_core.appraisal.model import CheckResult
-from e2etrust_verifier.db import events, hosts, migration, verdicts
-from e2etrust_verifier.db.database import Database
+from e2etrust_verifier.db import events, hosts, verdicts
 from e2etrust_verifier.db.models import Host, Revocation
 from e2etrust_verifier.revocation.nova import Nova
 from e2etrust_verifier.revocation.reconciler import Reconciler
@@ -73,17 +70,6 @@ def _host(name):
         ak_name=b"n",
         enrolled_at=datetime.now(UTC),
     )
-
-
-@pytest.fixture
-def database(tmp_path):
-    conf = cfg.ConfigOpts()
-    options.set_defaults(conf, connection=f"sqlite:///{tmp_path}/v.sqlite")
-    conf([])
-    made = Database(conf)
-    migration.sync(made)
-    yield made
-    made.dispose()
 
 
 @pytest.fixture
