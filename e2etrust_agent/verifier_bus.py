@@ -23,8 +23,8 @@ class VerifierBus:
 
     def __init__(self, transport: oslo_messaging.Transport, timeout: float) -> None:
         target = oslo_messaging.Target(exchange=messages.EXCHANGE, topic=messages.VERIFIER_TOPIC)
-        # A call that cannot be sent now fails soon; whoever asked decides about later.  Not at once:
-        # a connection that went silent is made anew only by a second try.
+        # A call that cannot be sent now fails soon; whoever asked decides about later.  Not at
+        # once: a connection that went silent is made anew only by a second try.
         self._context = {messages.GIVE_UP_AFTER: timeout}
         self._client = oslo_messaging.get_rpc_client(transport, target, timeout=timeout, retry=1)
 

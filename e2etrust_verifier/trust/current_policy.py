@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from e2etrust_core.appraisal.model import CheckResult, HostPolicy
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_verifier.trust import policy_versions
@@ -12,24 +14,34 @@ from e2etrust_verifier.trust.surroundings import Surroundings
 CHECK = "policy"
 
 
-def of_host(around: Surroundings, host: str) -> HostPolicy:
-    """Return the host's policy.
+def missing(around: Surroundings, hosts: Iterable[str]) -> dict[str, CheckResult]:
+    """Return why there is no policy that a host could satisfy, for those that have none.
 
-    :raises PolicyMissing: none matches.
-    :raises PolicyError: a file of the directory is malformed.
-    :raises PolicyRolledBack, PolicyAltered: it was another before, and no operator said so.
+    Each policy is looked up once, however many hosts it is for.
     """
-    now = around.now()
-    policy = around.policies.policy_for(host, now)
+    why: dict[str, CheckResult] = {}
+    looked_at: dict[str, CheckResult | None] = {}
+    for host in hosts:
+        try:
+            policy = around.policies.policy_for(host, around.now())
+        except E2ETrustError as exc:
+            why[host] = _failed(exc)
+            continue
+        if policy.fingerprint not in looked_at:
+            looked_at[policy.fingerprint] = _refused(around, policy)
+        if (refused := looked_at[policy.fingerprint]) is not None:
+            why[host] = refused
+    return why
+
+
+def _refused(around: Surroundings, policy: HostPolicy) -> CheckResult | None:
     known = around.db.read(lambda s: policy_versions.known(s, policy))
-    policy_versions.admit(around.db, policy, known, now)
-    return policy
-
-
-def missing(around: Surroundings, host: str) -> CheckResult | None:
-    """Return why there is no policy that the host could satisfy, None where there is one."""
     try:
-        of_host(around, host)
+        policy_versions.admit(around.db, policy, known, around.now())
     except E2ETrustError as exc:
-        return CheckResult(CHECK, "fail", exc.reason, exc.code, exc.remedy)
+        return _failed(exc)
     return None
+
+
+def _failed(exc: E2ETrustError) -> CheckResult:
+    return CheckResult(CHECK, "fail", exc.reason, exc.code, exc.remedy)

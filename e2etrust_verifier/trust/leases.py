@@ -42,7 +42,7 @@ def sweep(around: Surroundings) -> list[str]:
     now = around.now()
     run_out = around.db.read(lambda s: leases.run_out(s, now))
     # A host without a policy it could satisfy gets no challenge: that is why nothing came.
-    why = {host: current_policy.missing(around, host) or standing.EXPIRED for host in run_out}
+    why = current_policy.missing(around, run_out)
 
     def work(session: Session) -> list[str]:
         ended = []
@@ -50,7 +50,7 @@ def sweep(around: Surroundings) -> list[str]:
             state = hosts.lock_state(session, host, now)
             if state.lease_id is None or standing.has_lease(state, now):
                 continue  # renewed or ended by another worker meanwhile
-            reason = why[host]
+            reason = why.get(host, standing.EXPIRED)
             standing.withdraw(session, state, [reason], now, why="expired", hold=False)
             events.add(
                 session, "lease-expired", reason.reason, now=now, host=host, codes=(reason.code,)
