@@ -15,7 +15,6 @@ from e2etrust_core.crypto.selection import (
     sm2_verify,
     sm4_decrypt,
 )
-from e2etrust_core.crypto.sm4_cfb import sm4_cfb_encrypt
 
 __all__ = [
     "NAMESPACE",
@@ -27,6 +26,5 @@ __all__ = [
     "select",
     "selected",
     "sm2_verify",
-    "sm4_cfb_encrypt",
     "sm4_decrypt",
 ]

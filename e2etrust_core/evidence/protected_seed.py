@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 
-from e2etrust_core.crypto import constructor, digest_of, sm4_cfb_encrypt
+from e2etrust_core.crypto import constructor, digest_of
 from e2etrust_core.crypto.provider import Sm2PublicKey
 from e2etrust_core.crypto.sm2_agreement import agree
+from e2etrust_core.crypto.sm4_cfb import sm4_cfb_encrypt
 from e2etrust_core.errors import SuiteError
 from e2etrust_core.evidence.errors import EkRefused
 from e2etrust_core.evidence.tpm_bytes import sized, uint

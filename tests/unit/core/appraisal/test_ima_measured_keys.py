@@ -144,11 +144,17 @@ NO_VERSION = certificate(KEY).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x0
 
 
 @pytest.mark.parametrize(
-    "buffer", [b"", b"no key", b"\x30\x82\xff\xff", certificate(KEY)[:-1], NO_VERSION]
+    "buffer", [b"no key", b"\x30\x82\xff\xff", certificate(KEY)[:-1], NO_VERSION]
 )
 def test_buffer_that_is_no_certificate_gives_no_key(host, buffer):
     host.entries += [buf(".ima", buffer), signed("/opt/new", b"new")]
     refused(host, "ima 6")
+
+
+def test_file_of_a_keyrings_name_gives_no_key(host):
+    """An empty buffer is none: that is how files are told of under ima_template=ima-buf."""
+    host.entries += [buf(".ima", b""), signed("/opt/new", b"new")]
+    refused(host, "ima 5")
 
 
 def test_short_key_checks_nothing():
