@@ -81,18 +81,18 @@ class GroupCommit:
         except db_exc.DBConnectionError as exc:
             # Tried often enough: to try for each would make all of them wait for each.
             for member in group:
-                member.fail(exc)
+                member.outcome.set_exception(exc)
         except Exception:
             self._together(group, tries=0)
         else:
             for member, result in zip(group, results, strict=True):
-                member.succeed(result)
+                member.outcome.set_result(result)
 
     def _alone(self, member: Waiting[HostWork, Any]) -> None:
         try:
-            member.succeed(self._write(member.asked.work))
+            member.outcome.set_result(self._write(member.asked.work))
         except Exception as exc:
-            member.fail(exc)
+            member.outcome.set_exception(exc)
 
 
 def _all(session: Session, group: list[Waiting[HostWork, Any]]) -> list[Any]:

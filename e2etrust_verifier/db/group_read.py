@@ -39,14 +39,14 @@ class GroupRead(Generic[K, V]):
             found = self._read(lambda session: self._load(session, keys))
         except db_exc.DBConnectionError as exc:
             for member in group:
-                member.fail(exc)
+                member.outcome.set_exception(exc)
         except Exception as exc:
             if len(group) == 1:
-                group[0].fail(exc)
+                group[0].outcome.set_exception(exc)
                 return
             # What cannot be read of one is the trouble of that one (CVE-2025-1057).
             for member in group:
                 self._serve([member])
         else:
             for member, value in zip(group, found, strict=True):
-                member.succeed(value)
+                member.outcome.set_result(value)

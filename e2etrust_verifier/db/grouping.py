@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -22,25 +24,12 @@ class Lost(Exception):
     """The thread that acted for others was ended; whether anything was done is unknown."""
 
 
+@dataclass(frozen=True, slots=True)
 class Waiting(Generic[T, R]):
     """What was asked, and what came of it."""
 
-    def __init__(self, asked: T) -> None:
-        self.asked = asked
-        self.done = False
-        self._result: R | None = None
-        self._error: Exception | None = None
-
-    def succeed(self, result: R) -> None:
-        self._result, self.done = result, True
-
-    def fail(self, error: Exception) -> None:
-        self._error, self.done = error, True
-
-    def outcome(self) -> R:
-        if self._error is not None:
-            raise self._error
-        return self._result  # type: ignore[return-value]
+    asked: T
+    outcome: Future[R] = field(default_factory=Future)
 
 
 class Grouping(Generic[T, R]):
@@ -69,9 +58,9 @@ class Grouping(Generic[T, R]):
         with self._line_lock:
             self._line.append(mine)
         with self._turn:
-            while not mine.done:
+            while not mine.outcome.done():
                 self._serve_next()
-        return mine.outcome()
+        return mine.outcome.result()
 
     def __len__(self) -> int:
         """How many wait for a turn."""
@@ -83,8 +72,8 @@ class Grouping(Generic[T, R]):
             self._serve(group)
         finally:
             for member in group:
-                if not member.done:
-                    member.fail(Lost("the database's transaction was cut short"))
+                if not member.outcome.done():
+                    member.outcome.set_exception(Lost("the database's transaction was cut short"))
 
     def _next(self) -> list[Waiting[T, R]]:
         """Take the first of the line, up to one whose key was taken already."""

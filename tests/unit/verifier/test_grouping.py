@@ -28,9 +28,9 @@ class Serving:
             assert self.go_on.wait(PATIENCE)
         for member in group:
             if "bad" in member.asked:
-                member.fail(ValueError(member.asked))
+                member.outcome.set_exception(ValueError(member.asked))
             else:
-                member.succeed(member.asked.upper())
+                member.outcome.set_result(member.asked.upper())
 
 
 def ask_while_busy(made: Grouping, serving: Serving, asked: list[str]) -> list[Future]:
@@ -97,11 +97,9 @@ def test_those_it_acted_for_hear_that_the_outcome_is_unknown():
     serving = Serving()
 
     def serve(group):
-        serving(group)
-        if len(serving.groups) == 2:
-            for member in group:
-                member.done = False
+        if serving.groups:
             raise SystemExit
+        serving(group)
 
     made = Grouping(serve)
     told = ask_while_busy(made, serving, ["a", "b"])
