@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
+
 from e2etrust_core import messages, wire
 from e2etrust_core.evidence.model import HostEvidence, RunningDomain
 from e2etrust_core.launch import (
@@ -25,6 +27,11 @@ from e2etrust_core.tpm.quote import take_quote
 from e2etrust_core.tpm.salt_key import KnownHost
 
 Call = Callable[[str, Any], dict[str, Any]]
+
+
+def refused(code: str) -> Any:
+    """Return what expects the verifier to refuse with *code*."""
+    return pytest.raises(messages.RemoteRefusal, match=f"^{code}:")
 
 
 @dataclass

@@ -19,12 +19,9 @@ from e2etrust_verifier.housekeeping import prune
 from e2etrust_verifier.trust import attestation, leases, operator
 from e2etrust_verifier.trust.challenge_keys import ChallengeKeys
 from e2etrust_verifier.trust.surroundings import utc_now
+from tests.functional.verifier.host import refused
 
 VM = "0a0a0a0a-1111-4222-8333-444444444444"
-
-
-def refused(code: str):
-    return pytest.raises(RemoteRefusal, match=f"^{code}:")
 
 
 @pytest.fixture

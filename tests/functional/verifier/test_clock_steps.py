@@ -5,21 +5,17 @@ from __future__ import annotations
 
 import pytest
 
-from e2etrust_core.messages import RemoteRefusal
 from e2etrust_verifier.db import hosts, leases
 from e2etrust_verifier.db.models import Answer
 from e2etrust_verifier.trust import standing
 from e2etrust_verifier.trust.challenge_keys import KNOWN_WITHIN
 from e2etrust_verifier.trust.closed_nonces import ClosedNonces
 from e2etrust_verifier.trust.leases import sweep
+from tests.functional.verifier.host import refused
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 #: A round of this worker's, by the clock that nobody sets.
 ROUND = 2 * KNOWN_WITHIN + 1
-
-
-def refused(code: str):
-    return pytest.raises(RemoteRefusal, match=f"^{code}:")
 
 
 @pytest.fixture

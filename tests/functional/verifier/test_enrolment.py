@@ -10,7 +10,6 @@ import secrets
 import pytest
 
 from e2etrust_core import messages
-from e2etrust_core.messages import RemoteRefusal
 from e2etrust_core.suites import RSA2048_SHA256, SM2_SHA256
 from e2etrust_core.tpm.credential import activate_credential
 from e2etrust_core.tpm.device import Tpm
@@ -19,12 +18,8 @@ from e2etrust_core.tpm.key_unwrap import unwrap_key
 from e2etrust_core.tpm.keys import create_ak, read_ek
 from e2etrust_verifier.db import events, hosts
 from e2etrust_verifier.trust import inventory
-from tests.functional.verifier.host import Host
+from tests.functional.verifier.host import Host, refused
 from tests.functional.verifier.key_manager import GRANTED, IMAGE_KEY
-
-
-def refused(code: str):
-    return pytest.raises(RemoteRefusal, match=f"^{code}:")
 
 
 def test_enrolled_host_has_the_keys_it_proved(laboratory):

@@ -9,16 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from e2etrust_core.evidence.model import MAX_EVENT_LOG
-from e2etrust_core.messages import RemoteRefusal
 from e2etrust_verifier.db import leases
 from e2etrust_verifier.db.models import HostState
 from e2etrust_verifier.trust import operator
 from e2etrust_verifier.trust.surroundings import utc_now
+from tests.functional.verifier.host import refused
 from tests.unit.core.event_log_writer import agile_log
-
-
-def refused(code: str):
-    return pytest.raises(RemoteRefusal, match=f"^{code}:")
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from e2etrust_core import messages, wire
 from e2etrust_core.evidence.model import RunningDomain
 from e2etrust_core.evidence.quote import verify_quote
 from e2etrust_core.launch import launch_binding
-from e2etrust_core.messages import LaunchRecord, RemoteRefusal
+from e2etrust_core.messages import LaunchRecord
 from e2etrust_core.tpm.device import Tpm
 from e2etrust_core.tpm.errors import UnwrapRefused
 from e2etrust_core.tpm.key_unwrap import unwrap_key
@@ -27,13 +27,10 @@ from e2etrust_core.tpm.pcr import extend_pcr
 from e2etrust_verifier.db import events, launches, refusals
 from e2etrust_verifier.trust import operator, records
 from e2etrust_verifier.trust.surroundings import utc_now
+from tests.functional.verifier.host import refused
 from tests.functional.verifier.key_manager import DENIED, GRANTED, IMAGE_KEY, OWNED
 
 UNKNOWN = "00000000-2222-3333-4444-555555555555"
-
-
-def refused(code: str):
-    return pytest.raises(RemoteRefusal, match=f"^{code}:")
 
 
 @pytest.fixture

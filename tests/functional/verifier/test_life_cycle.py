@@ -14,6 +14,7 @@ from e2etrust_core.messages import RemoteRefusal
 from e2etrust_verifier.db import hosts
 from e2etrust_verifier.trust import operator
 from e2etrust_verifier.trust.surroundings import utc_now
+from tests.functional.verifier.host import refused
 from tests.functional.verifier.test_ima_policy import codes, measured  # noqa: F401 - fixture
 from tests.functional.verifier.test_service import (  # noqa: F401 - fixtures
     attest_in_the_end,
@@ -24,10 +25,6 @@ from tests.functional.verifier.test_service import (  # noqa: F401 - fixtures
 
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 MARIADB = pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
-
-
-def refused(code: str):
-    return pytest.raises(RemoteRefusal, match=f"^{code}:")
 
 
 def counters(laboratory) -> tuple[int, int]:
