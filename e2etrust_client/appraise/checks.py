@@ -9,6 +9,7 @@ from functools import partial
 
 from e2etrust_client.appraise.folder import LATER_LOG, RecordedEvidence, RecordedQuote
 from e2etrust_core.appraisal.appraise import (
+    DEVICE_MAPPER,
     EVENT_LOG,
     EVENT_POLICY,
     IMA_LIST,
@@ -18,6 +19,7 @@ from e2etrust_core.appraisal.appraise import (
     TPM_IDENTITY,
     add_event_policy_row,
     add_ima_rows,
+    replayed_pcrs,
 )
 from e2etrust_core.appraisal.checks import Rows
 from e2etrust_core.appraisal.errors import EventLogAbsent, EventLogMismatch
@@ -153,6 +155,7 @@ def _add_unreached(
         (IMA_LIST, (policy and policy.ima) or (evidence.ima is not None and quotes_ima)),
         (IMA_POLICY, policy and policy.ima),
         (MAC_STATE, policy and policy.mac),
+        (DEVICE_MAPPER, policy and policy.device_mapper is not None),
         (EVENT_POLICY, policy and policy.events),
         (PCR_POLICY, policy and (policy.pcrs or policy.events is None)),
     ]
@@ -230,19 +233,12 @@ def _parent(case: QuoteCase, eks: dict[str, bytes]) -> tuple[str, bytes]:
 def _check_log(recorded: RecordedQuote, log: EventLog, question: Question) -> None:
     asked = {event.pcr for event in log.events if event.kind not in INFORMATIVE} | {*_FIRMWARE_PCRS}
     asked -= {IMA_PCR}
-    wrong: list[str] = []
-    rules = question.policy.events if question.policy is not None else None
-    if rules is not None:
-        quoted = recorded.quote.pcrs.get(rules.bank, {})
-        seed = _seed(question.launch_measurement, rules.bank)
-        wrong = replay_differences(log, {rules.bank: quoted}, rules.pcrs, seed)
-        if wrong:
-            raise EventLogMismatch(
-                f"the event log does not come to the quoted PCR {', '.join(wrong)}"
-            )
-    wrong = []
+    quoted, wrong = recorded.quote.pcrs, []
+    for bank, named in replayed_pcrs(question.policy).items() if question.policy else ():
+        seed = _seed(question.launch_measurement, bank)
+        wrong += replay_differences(log, {bank: quoted.get(bank, {})}, named, seed)
     compared = 0
-    for bank, values in recorded.quote.pcrs.items():
+    for bank, values in quoted.items():
         if bank not in log.banks:
             continue
         indexes = sorted(asked & set(values))
@@ -250,7 +246,8 @@ def _check_log(recorded: RecordedQuote, log: EventLog, question: Question) -> No
         seed = _seed(question.launch_measurement, bank)
         wrong += replay_differences(log, {bank: values}, indexes, seed)
     if wrong:
-        raise EventLogMismatch(f"the event log does not come to the quoted PCR {', '.join(wrong)}")
+        listed = ", ".join(dict.fromkeys(wrong))
+        raise EventLogMismatch(f"the event log does not come to the quoted PCR {listed}")
     if not compared:
         raise EventLogMismatch("the event log and the quote have no PCR bank in common")
 

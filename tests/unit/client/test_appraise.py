@@ -103,6 +103,22 @@ def test_event_appended_to_the_log_is_not_trusted(folder, capsys):
     assert ("q_ecc", "event-log", "EVENT_LOG_MISMATCH") in failed(document)
 
 
+def test_log_that_is_silent_of_a_pcr_which_the_policy_names_is_not_trusted(folder, capsys):
+    """Found by attack: PCRs that the log has no events of were not compared."""
+    log = folder / "bios_log"
+    tagged, no_action = (bytes([9, 0, 0, 0, kind, 0, 0, 0, 1]) for kind in (6, 3))
+    data = log.read_bytes()
+    assert data.count(tagged) == 2
+    log.write_bytes(data.replace(tagged, no_action))
+    asked = policy(folder)
+    values = asked.read_text()
+    for pcrs, due in (("[0, 7]", 0), ("[0, 7, 9]", 1)):
+        asked.write_text(values + f"event_log_pcrs: {pcrs}\n")
+        code, document = told(capsys, str(folder), "--policy", str(asked))
+        assert code == due
+    assert ("q_ecc", "event-log", "EVENT_LOG_MISMATCH") in failed(document)
+
+
 def test_ima_entry_left_out_is_not_trusted(folder, capsys):
     home = folder / "ima_bin"
     data = home.read_bytes()
@@ -294,11 +310,12 @@ def test_event_log_is_told_in_words_with_what_its_digests_vouch_for(folder, caps
 def test_checks_that_could_not_be_made_have_their_lines(folder, capsys):
     altered(folder / "q_ecc.sig", 11)
     asked = policy(folder)
+    asked.write_text(asked.read_text() + "ima: {}\ndevice_mapper: [{name: root, anything: true}]\n")
     code, document = told(capsys, str(folder), "--policy", str(asked))
     assert code == 1
     rows = {row["check"]: row["code"] for row in document["checks"] if row["evidence"] == "q_ecc"}
     unreached = {check for check, why in rows.items() if why == "NOT_REACHED"}
-    assert {"event-log", "ima-list", "pcr-policy"} <= unreached
+    assert {"event-log", "ima-list", "pcr-policy", "device-mapper"} <= unreached
     assert {row["check"] for row in document["checks"]} == set(rows)
 
 
