@@ -32,7 +32,7 @@ from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.ek_certificate import verify_ek_certificate
 from e2etrust_core.evidence.errors import ImaListMismatch, QuoteError, SignerForeign
 from e2etrust_core.evidence.event_log import INFORMATIVE, EventLog
-from e2etrust_core.evidence.ima_list import IMA_PCR, ImaEntry, entries_quoted, parse_ima_list
+from e2etrust_core.evidence.ima_list import IMA_PCR, entries_quoted, parse_ima_list
 from e2etrust_core.evidence.later_log import events_quoted, joined
 from e2etrust_core.evidence.model import HostEvidence, PcrSelection
 from e2etrust_core.evidence.quote import (
@@ -136,9 +136,8 @@ def _quote_rows(
         found = HostEvidence(quote, ima=evidence.ima)
         add_ima_rows(rows, policy, found, case.facts(), None)
     elif evidence.ima is not None and any(IMA_PCR in values for values in quote.pcrs.values()):
-        entries = parse_ima_list(evidence.ima)
         held = "the IMA list comes to the quoted PCR 10"
-        rows.run(IMA_LIST, held, lambda: _check_ima(recorded, entries))
+        rows.run(IMA_LIST, held, partial(_check_ima, recorded, evidence.ima))
     if policy is not None:
         _policy_rows(rows, policy, recorded, log)
 
@@ -258,7 +257,8 @@ def _seed(measurement: bytes | None, bank: str) -> bytes | None:
     return hcrtm_pcr0(measurement, HASHES[bank].hashlib_name)
 
 
-def _check_ima(recorded: RecordedQuote, entries: list[ImaEntry]) -> None:
+def _check_ima(recorded: RecordedQuote, ima: bytes) -> None:
+    entries = parse_ima_list(ima)
     counts = {
         bank: entries_quoted(entries, bank, values[IMA_PCR])
         for bank, values in recorded.quote.pcrs.items()

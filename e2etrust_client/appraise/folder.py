@@ -16,11 +16,13 @@ from pathlib import Path
 
 from e2etrust_core.errors import EvidenceError
 from e2etrust_core.evidence.canonical_log import MAX_CANONICAL_LOG, parse_canonical_log
+from e2etrust_core.evidence.errors import QuoteMagicWrong, QuoteTypeWrong
 from e2etrust_core.evidence.event_log import EventLog, parse_event_log
-from e2etrust_core.evidence.ima_list import MAX_IMA_LIST, parse_ima_list
+from e2etrust_core.evidence.ima_frames import split_ima_list
+from e2etrust_core.evidence.ima_list import MAX_IMA_LIST
 from e2etrust_core.evidence.model import MAX_EVENT_LOG, PcrValues, Quote
 from e2etrust_core.evidence.tpm_bytes import unsized
-from e2etrust_core.evidence.tpm_structures import decode_public, decode_signature
+from e2etrust_core.evidence.tpm_structures import decode_public, decode_quote, decode_signature
 from e2etrust_core.suites import HASH_BY_ID
 
 LATER_LOG = "tpm2-measure.log"
@@ -153,13 +155,16 @@ def _bytes(path: Path, limit: int = _MAX_FILE) -> bytes:
 
 
 def _quote(message: Path) -> RecordedQuote:
-    signature = _bytes(message.with_suffix(".sig"))
+    attest, signature = _bytes(message), _bytes(message.with_suffix(".sig"))
     values = message.with_suffix(".pcrs")
     try:
         decode_signature(signature)
+        decode_quote(attest)
+    except (QuoteMagicWrong, QuoteTypeWrong):
+        pass  # it can be read, and is refused as what it is
     except EvidenceError as exc:
-        raise FolderUnreadable(f"{message.stem}.sig: {exc.reason}") from None
-    quote = Quote(_bytes(message), signature, parse_pcr_values(_bytes(values), values.name))
+        raise FolderUnreadable(f"{message.stem}: {exc.reason}") from None
+    quote = Quote(attest, signature, parse_pcr_values(_bytes(values), values.name))
     name = "".join(char if char.isprintable() else "?" for char in message.stem)
     return RecordedQuote(name, quote)
 
@@ -189,5 +194,5 @@ def _ima(path: Path) -> bytes | None:
     if not os.path.lexists(path):
         return None
     data = _bytes(path, MAX_IMA_LIST)
-    parse_ima_list(data)  # what no reader can read is told before any check
+    split_ima_list(data)  # what no reader can read is told before any check
     return data

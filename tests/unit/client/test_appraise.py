@@ -129,6 +129,25 @@ def test_ima_entry_left_out_is_not_trusted(folder, capsys):
     assert ("q_final", "ima-list", "IMA_LIST_MISMATCH") in failed(document)
 
 
+@pytest.mark.parametrize("word", [b"boot_aggregate", b"/bin/busybox"])
+def test_altered_ima_entry_is_not_trusted_and_no_unreadable_list(folder, capsys, word):
+    home = folder / "ima_bin"
+    altered(home, home.read_bytes().index(word))
+    code, document = told(capsys, str(folder), "--nonce", NONCE)
+    assert code == 1
+    assert ("q_final", "ima-list", "IMA_LIST_MALFORMED") in failed(document)
+    code, document = told(capsys, str(folder), "--policy", str(ima_policy(folder)))
+    assert code == 1
+    assert ("q_final", "ima-list", "IMA_LIST_MISMATCH") in failed(document)
+
+
+@pytest.mark.parametrize(("at", "code"), [(0, "QUOTE_MAGIC"), (5, "QUOTE_TYPE")])
+def test_what_is_signed_and_no_quote_is_not_trusted(folder, capsys, at, code):
+    altered(folder / "q_ecc.msg", at)
+    answer, document = told(capsys, str(folder), "--nonce", NONCE)
+    assert (answer, failed(document)) == (1, {("q_ecc", "quote-structure", code)})
+
+
 def test_policy_that_the_host_meets_and_one_that_it_does_not(folder, capsys):
     assert told(capsys, str(folder), "--policy", str(policy(folder)))[0] == 0
     code, document = told(capsys, str(folder), "--policy", str(policy(folder, "00" * 32)))
@@ -177,7 +196,9 @@ def test_policy_says_which_tpm_it_may_be(folder, capsys, section, code):
     assert rows["q_rsa"]["code"] == (code if "SUITE" in code else "TPM_MAKER_UNKNOWN")
 
 
-@pytest.mark.parametrize("name", ["q_ecc.sig", "q_ecc.pcrs", "bios_log", "ima_bin", "ek_rsa.pub"])
+@pytest.mark.parametrize(
+    "name", ["q_ecc.msg", "q_ecc.sig", "q_ecc.pcrs", "bios_log", "ima_bin", "ek_rsa.pub"]
+)
 def test_file_cut_off_is_unreadable_and_named(folder, capsys, name):
     path = folder / name
     path.write_bytes(path.read_bytes()[:-3])
