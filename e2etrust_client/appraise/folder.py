@@ -66,9 +66,17 @@ def read_folder(folder: Path) -> RecordedEvidence:
     :raises FolderUnreadable: no such folder, no quote or key in it, or a file that cannot be read.
     :raises EvidenceError: a file that is not what its name says; the file is named.
     """
-    if not folder.is_dir():
+    try:
+        there = folder.is_dir()
+    except OSError as exc:
+        raise FolderUnreadable(f"{folder} cannot be read: {exc.strerror}") from None
+    if not there:
         raise FolderUnreadable(f"{folder} is no folder")
     quotes = [_quote(path) for path in _files(folder, "*.msg")]
+    whole = {recorded.name for recorded in quotes}
+    for path in _files(folder, "*.pcrs"):
+        if _plain(path.stem) not in whole:
+            raise FolderUnreadable(f"{path.name} belongs to a quote that is not there")
     if not quotes:
         raise FolderUnreadable(f"{folder} holds no quote (NAME.msg, NAME.sig, NAME.pcrs)")
     aks = {path.name: _public(path, sized=False) for path in _files(folder, "ak_*.tpmt")}
@@ -165,8 +173,11 @@ def _quote(message: Path) -> RecordedQuote:
     except EvidenceError as exc:
         raise FolderUnreadable(f"{message.stem}: {exc.reason}") from None
     quote = Quote(attest, signature, parse_pcr_values(_bytes(values), values.name))
-    name = "".join(char if char.isprintable() else "?" for char in message.stem)
-    return RecordedQuote(name, quote)
+    return RecordedQuote(_plain(message.stem), quote)
+
+
+def _plain(name: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in name)
 
 
 def _public(path: Path, *, sized: bool) -> bytes:

@@ -10,6 +10,7 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 from e2etrust_client.appraise.checks import Outcome, Question, appraise_recorded
 from e2etrust_client.appraise.events import ToldEvent, as_line, told_events
@@ -24,16 +25,17 @@ _MAX_NONCE = 64
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments = _parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
     _speak_plainly()
     try:
+        arguments = _parser().parse_args(argv)
         at = datetime.now(UTC) if arguments.at is None else _moment(arguments.at)
         question = _question(arguments, at)
         evidence = read_folder(arguments.folder)
         outcome = appraise_recorded(evidence, question, at)
         told = told_events(evidence.event_log, evidence.later_log) if arguments.events else None
     except E2ETrustError as exc:
-        _tell_unreadable(exc, as_json=arguments.json)
+        _tell_unreadable(exc, as_json="--json" in argv)
         return UNREADABLE
     print(_as_json(outcome, told) if arguments.json else _as_text(outcome, told))
     return TRUSTED if outcome.trusted else NOT_TRUSTED
@@ -46,9 +48,17 @@ def _speak_plainly() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Wrong arguments are an error like others: told as JSON too."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message, remedy=" ".join(self.format_usage().split()))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="e2etrust-appraise",
+        allow_abbrev=False,
         description="Appraise recorded evidence of a host: quotes, event log and IMA list.",
         epilog="Exit status: 0 every check passed, 1 one did not, 2 something cannot be read."
         " What was not given is not checked, and the output says so.",

@@ -208,16 +208,21 @@ def test_file_cut_off_is_unreadable_and_named(folder, capsys, name):
     assert document["error"]["code"]
 
 
-@pytest.mark.parametrize("arguments", [("--nonce", "xyz"), ("--policy", "/nowhere/policy.yaml")])
-def test_wrong_arguments_are_unreadable(folder, capsys, arguments):
+@pytest.mark.parametrize(
+    "arguments", [("--nonce", "xyz"), ("--policy", "/nowhere/policy.yaml"), ("--polite",)]
+)
+def test_wrong_arguments_are_unreadable_in_json_too(folder, capsys, arguments):
     assert main([str(folder), *arguments]) == 2
     assert capsys.readouterr().err.startswith("e2etrust-appraise: ")
+    code, document = told(capsys, str(folder), *arguments)
+    assert (code, document["trusted"], document["checks"]) == (2, False, [])
 
 
 def test_folder_without_evidence_is_unreadable(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
     assert "holds no quote" in capsys.readouterr().err
     assert main([str(tmp_path / "nowhere")]) == 2
+    assert main([str(tmp_path / ("x" * 300))]) == 2
 
 
 def test_empty_policy_is_unreadable_and_trusts_nobody(folder, capsys):
@@ -360,12 +365,12 @@ def test_what_is_no_file_is_unreadable_and_named(folder, capsys, name, make):
     assert name in document["error"]["reason"]
 
 
-@pytest.mark.parametrize("name", ["q_ecc.sig", "q_ecc.pcrs"])
+@pytest.mark.parametrize("name", ["q_ecc.msg", "q_ecc.sig", "q_ecc.pcrs"])
 def test_quote_of_which_a_file_is_missing_is_unreadable(folder, capsys, name):
     (folder / name).unlink()
     code, document = told(capsys, str(folder))
     assert code == 2
-    assert name in document["error"]["reason"]
+    assert name.partition(".")[0] in document["error"]["reason"]
 
 
 def test_one_quote_and_its_key_are_enough_and_what_is_missing_is_said(folder, capsys):
