@@ -29,11 +29,15 @@ class ServerVerification:
 
 
 def verify(
-    client: AttestationClient, instance: str, jwks: dict[str, Any] | None = None
+    client: AttestationClient,
+    instance: str,
+    jwks: dict[str, Any] | None = None,
+    image_header: bytes | None = None,
 ) -> ServerVerification:
     """Verify *instance* with a fresh nonce.
 
     :param jwks: the verifier's key set, where it is known from elsewhere; fetched otherwise.
+    :param image_header: digest of the sealed image's header that the server must run from.
     :raises E2ETrustError: evidence cannot be had or read.  What was had and does not hold is
         a failed row in the verdict instead.
     """
@@ -48,7 +52,8 @@ def verify(
     signed = CheckResult("record-signature", "pass", "the verifier's key signed the launch record")
     asked = _asked_for(instance, record)
     rest = verify_server(record, second.evidence, nonce, secret, challenged=identity)
-    return ServerVerification(record, Verdict([signed, asked, *rest.checks]))
+    image = _of_image(record, image_header)
+    return ServerVerification(record, Verdict([signed, asked, image, *rest.checks]))
 
 
 def _asked_for(instance: str, record: LaunchRecord) -> CheckResult:
@@ -60,4 +65,22 @@ def _asked_for(instance: str, record: LaunchRecord) -> CheckResult:
         "the launch record is of another server",
         code="RECORD_FOREIGN",
         remedy="do not use this server; tell the operator that records are mixed up",
+    )
+
+
+def _of_image(record: LaunchRecord, expected: bytes | None) -> CheckResult:
+    """What the host measured of the disk: a plain one may be in the place of a sealed one, for
+    Nova does not tell hosts that an image is sealed."""
+    measured = record.request.measurement.sealed_header
+    if expected is None:
+        told = "no sealed image" if measured is None else f"the sealed image {measured.hex()}"
+        return CheckResult("sealed-image", "pass", f"nobody asked which; it started from {told}")
+    if measured == expected:
+        return CheckResult("sealed-image", "pass", "it started from the sealed image you named")
+    return CheckResult(
+        "sealed-image",
+        "fail",
+        "it started from another sealed image, or from one that is not sealed",
+        code="IMAGE_FOREIGN",
+        remedy="do not use this server: its image was swapped; upload yours again and rebuild",
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +90,20 @@ class VerifyServer(command.Lister):
             metavar="<file>",
             help="Key set of the verifier, known from elsewhere (default: ask the service)",
         )
+        parser.add_argument(
+            "--image-header",
+            metavar="<sha256>",
+            type=_digest,
+            help="header_digest of the sealed image that it must run from (sealed image show)",
+        )
         return parser
 
     @refusals.told
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         server = find_server(self.app.client_manager, parsed_args.server)
         jwks = _read_jwks(parsed_args.jwks) if parsed_args.jwks else None
-        found = verify(client_of(self.app.client_manager), server, jwks)
+        client = client_of(self.app.client_manager)
+        found = verify(client, server, jwks, parsed_args.image_header)
         self._trusted = found.verdict.trusted
         LOG.info("launch %s on %s", found.record.jti, found.record.host)
         columns = ("Check", "Outcome", "Reason", "Next step")
@@ -106,6 +114,12 @@ class VerifyServer(command.Lister):
         if not self._trusted:
             raise osc_exc.CommandError("this server could not be verified: see the failed rows")
         return 0
+
+
+def _digest(text: str) -> bytes:
+    if not re.fullmatch("[0-9a-fA-F]{64}", text):
+        raise argparse.ArgumentTypeError("not a SHA-256 in hexadecimal digits")
+    return bytes.fromhex(text)
 
 
 def _read_jwks(path: str) -> dict[str, Any]:
