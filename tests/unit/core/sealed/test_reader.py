@@ -135,6 +135,22 @@ def test_a_header_rewritten_without_the_key_is_refused(sealed):
     assert code_of(lambda: SealedReader(SealedImage.open(sealed), KEY)) == "HEADER_FORGED"
 
 
+@pytest.mark.parametrize(
+    ("edit", "code"),
+    [
+        (lambda d: d["digests"]["0"].update(digest=""), "TOKEN_FOREIGN"),
+        # A megabyte of digest would be hours of PBKDF2 on the host.
+        (lambda d: d["digests"]["0"].update(digest="AAAA" * 1000), "TOKEN_FOREIGN"),
+        (lambda d: d["digests"]["0"].update(iterations=1_000_001), "TOKEN_FOREIGN"),
+        (lambda d: d["config"].update(x="\ud800"), "HEADER_FORGED"),
+        (lambda d: d["config"].update(x=10**300), "HEADER_FORGED"),
+    ],
+)
+def test_values_that_no_sealing_writes_are_refused_by_name(sealed, edit, code):
+    rewrite(sealed, edit)
+    assert code_of(lambda: SealedReader(SealedImage.open(sealed), KEY)) == code
+
+
 def test_protection_taken_from_a_segment_is_refused(sealed):
     """An attacker turns a crypt segment into a linear one with hashes that fit the rest."""
     data = sealed.read_bytes()
