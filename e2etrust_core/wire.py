@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 #: No message of ours is longer; a hostile host's evidence is dropped before it is decoded.
 MAX_MESSAGE = 16 * 1024 * 1024
+#: JSON of others may escape one half of a surrogate pair by itself, which is no text.
+_HALF = "a text holds half a character"
 
 
 def to_dict(value: Any) -> dict[str, Any]:
@@ -33,6 +35,8 @@ def from_dict(kind: type[T], value: Any) -> T:
         return msgspec.convert(value, type=kind, strict=True, str_keys=True)
     except msgspec.ValidationError as exc:
         raise InputError(f"{kind.__name__}: {exc}") from None
+    except UnicodeEncodeError:
+        raise InputError(f"{kind.__name__}: {_HALF}") from None
 
 
 def to_json(value: Any) -> bytes:
@@ -51,7 +55,7 @@ def from_json(kind: type[T], text: bytes | str, limit: int = MAX_MESSAGE) -> T:
         return msgspec.json.decode(text, type=kind, strict=True)
     except msgspec.MsgspecError as exc:
         raise InputError(f"{kind.__name__}: {exc}") from None
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise InputError(f"{kind.__name__}: not UTF-8") from None
     except RecursionError:
         raise InputError(f"{kind.__name__}: nested too deep") from None
@@ -61,8 +65,13 @@ def canonical(value: Any) -> bytes:
     """Return the one canonical JSON text of *value*: sorted keys, no white space, UTF-8.
 
     Digests and signatures over our own values are always taken over this text.
+
+    :raises InputError: a text in it cannot be written as UTF-8.
     """
-    return msgspec.json.encode(to_builtins(value), order="sorted")
+    try:
+        return msgspec.json.encode(to_builtins(value), order="sorted")
+    except UnicodeEncodeError:
+        raise InputError(_HALF) from None
 
 
 def to_builtins(value: Any) -> Any:

@@ -120,7 +120,7 @@ def check_key(metadata: luks2_json.Metadata, token: Token, key: bytes) -> None:
         raise KeyWrongError("this key does not open the image")
     try:
         sealed = hmac.compare_digest(seal_of(metadata.document, key), token.seal)
-    except (ValueError, RecursionError):
+    except (wire.InputError, RecursionError):
         sealed = False  # half a character, or depth without a bottom: we write neither
     if not sealed:
         raise HeaderForgedError("the image's header was altered after it was sealed")

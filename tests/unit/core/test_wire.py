@@ -9,7 +9,11 @@ import pytest
 
 from e2etrust_core import wire
 from e2etrust_core.errors import InputError
+from e2etrust_core.evidence.model import RunningDomain
+from e2etrust_core.launch import attest_binding
 from e2etrust_core.messages import AttestRequest
+
+DOMAIN = RunningDomain("i", "n", demands_trust=False, launch=None)
 
 
 @pytest.mark.parametrize("kind", [AttestRequest, dict[str, Any], list])
@@ -17,3 +21,17 @@ from e2etrust_core.messages import AttestRequest
 def test_nesting_without_end_is_malformed_and_no_fault_of_ours(kind, text):
     with pytest.raises(InputError):
         wire.from_json(kind, text)
+
+
+def test_half_a_character_is_malformed_wherever_it_stands():
+    """It came out as an internal error of the verifier, with a trace in its log."""
+    half = "\ud800"
+    for value in (half, {half: 1}, {"host": half, "nonce": half}):
+        with pytest.raises(InputError, match="half a character"):
+            wire.from_dict(AttestRequest, value)
+    for text in ('"\ud800"', b'"\\ud800"', b'"\xed\xa0\x80"'):
+        with pytest.raises(InputError):
+            wire.from_json(str, text)
+    domain = wire.from_dict(RunningDomain, {**wire.to_dict(DOMAIN), "name": half})
+    with pytest.raises(InputError, match="half a character"):
+        attest_binding(b"n", [domain])

@@ -18,7 +18,10 @@ METHODS = [
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("junk", [None, 7, "x", [], {}, {"host": 1}, {"nonce": "%%"}])
+@pytest.mark.parametrize(
+    "junk",
+    [None, 7, "x", [], {}, {"host": 1}, {"nonce": "%%"}, "\ud800", {"since": "\ud800"}],
+)
 def test_junk_is_refused_as_malformed_and_touches_nothing(method, junk):
     """Without surroundings any use of them would be an INTERNAL error."""
     answer = getattr(VerifierEndpoint(None), method)({}, request=junk)
