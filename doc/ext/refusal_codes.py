@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 
@@ -19,16 +20,24 @@ class Refusal:
     remedy: str
 
 
-def refusals(root: Path) -> list[Refusal]:
+@cache
+def refusals(root: Path) -> tuple[Refusal, ...]:
     """Return the refusals in the packages below *root*, one for each code and package."""
     best: dict[tuple[str, str], Refusal] = {}
-    for module in sorted(root.glob("e2etrust_*/**/*.py")):
-        package = module.relative_to(root).parts[0]
-        for found in _of_module(ast.parse(module.read_text()), package):
+    modules = {
+        module.relative_to(root): ast.parse(module.read_text())
+        for module in sorted(root.glob("e2etrust_*/**/*.py"))
+    }
+    constants = {
+        name: code for tree in modules.values() for name, code in _constants(tree) if _is_code(code)
+    }
+    for path, tree in modules.items():
+        package = path.parts[0]
+        for found in _of_module(tree, package, constants):
             known = best.get((found.code, package))
             if known is None or (found.remedy and not known.remedy):
                 best[found.code, package] = found
-    return sorted(best.values())
+    return tuple(sorted(best.values()))
 
 
 def table(root: Path) -> str:
@@ -44,12 +53,19 @@ def table(root: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _of_module(tree: ast.Module, package: str) -> Iterator[Refusal]:
+def _constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield the module's names for texts."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            yield node.targets[0].id, _words(node.value)
+
+
+def _of_module(tree: ast.Module, package: str, constants: dict[str, str]) -> Iterator[Refusal]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):
             yield from _of_class(node, package)
         elif isinstance(node, ast.Call):
-            yield from _of_call(node, package)
+            yield from _of_call(node, package, constants)
 
 
 def _of_class(node: ast.ClassDef, package: str) -> Iterator[Refusal]:
@@ -65,22 +81,48 @@ def _of_class(node: ast.ClassDef, package: str) -> Iterator[Refusal]:
         yield Refusal(texts["code"], package, when, texts.get("remedy", ""))
 
 
-def _of_call(node: ast.Call, package: str) -> Iterator[Refusal]:
+def _of_call(node: ast.Call, package: str, constants: dict[str, str]) -> Iterator[Refusal]:
     keywords = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
-    name = node.func.id if isinstance(node.func, ast.Name) else ""
-    if name == "Refusal" and len(node.args) == 3:
-        code, when, remedy = (_words(argument) for argument in node.args)
+    name = _last_name(node.func)
+    if name == "Refusal" and len(node.args) >= 2:
+        code, when, remedy = [*node.args, None][:3]
+    elif name == "CheckResult" and len(node.args) >= 4:
+        when, code, remedy = [*node.args[2:], None][:3]
     elif "code" in keywords:
-        code = _words(keywords["code"])
-        when = _words(node.args[0]) if node.args else ""
-        remedy = _words(keywords["remedy"]) if "remedy" in keywords else ""
+        when = node.args[0] if node.args else None
+        code, remedy = keywords["code"], keywords.get("remedy")
     else:
         return
-    if code.isupper() and code.replace("_", "").isalnum():
-        yield Refusal(code, package, when, remedy)
+    for one in _codes(code, constants):
+        yield Refusal(one, package, _words(when), _words(remedy))
 
 
-def _words(node: ast.expr) -> str:
+def _codes(node: ast.expr | None, constants: dict[str, str]) -> Iterator[str]:
+    """Yield the codes that an expression may be: said, named, or chosen between."""
+    if _last_name(node) in constants:
+        yield constants[_last_name(node)]
+    elif isinstance(node, ast.IfExp):
+        yield from _codes(node.body, constants)
+        yield from _codes(node.orelse, constants)
+    elif isinstance(node, ast.BoolOp):
+        for value in node.values:
+            yield from _codes(value, constants)
+    elif _is_code(code := _words(node)):
+        yield code
+
+
+def _last_name(node: ast.expr | None) -> str:
+    """Return ``name`` of ``name`` and of ``module.name``."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _is_code(word: str) -> bool:
+    return word.isupper() and word.replace("_", "").isalnum()
+
+
+def _words(node: ast.expr | None) -> str:
     """Return the text of a string expression; what is only known at run time becomes ``…``."""
     if isinstance(node, ast.Constant):
         return str(node.value) if isinstance(node.value, str) else ""
@@ -90,7 +132,7 @@ def _words(node: ast.expr) -> str:
         )
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         return _words(node.left) + _words(node.right)
-    return "…"
+    return "" if node is None else "…"
 
 
 def _plain(words: str) -> str:

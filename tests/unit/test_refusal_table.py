@@ -30,3 +30,26 @@ def test_codes_are_short_upper_case_words():
     pattern = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
     codes = {refusal.code for refusal in refusals(ROOT)}
     assert [code for code in codes if not pattern.fullmatch(code) or len(code) > 24] == []
+
+
+def test_codes_are_found_however_they_are_said(tmp_path):
+    module = tmp_path / "e2etrust_core" / "module.py"
+    module.parent.mkdir()
+    module.write_text(
+        'NAMED = "NAMED_CODE"\n'
+        "class Wrong(Exception):\n"
+        '    """It is wrong."""\n'
+        '    code = "OF_A_CLASS"\n'
+        'Wrong("words", code="BY_KEYWORD" if x else "OR_ELSE", remedy="do")\n'
+        'Refusal(check.code or "BY_DEFAULT", "words", "do")\n'
+        'messages.Refusal("WITHOUT_REMEDY", "words")\n'
+        'CheckResult("check", "fail", "words", module.NAMED, "do")\n'
+    )
+    assert [(one.code, one.when, one.remedy) for one in refusals(tmp_path)] == [
+        ("BY_DEFAULT", "words", "do"),
+        ("BY_KEYWORD", "words", "do"),
+        ("NAMED_CODE", "words", "do"),
+        ("OF_A_CLASS", "It is wrong.", ""),
+        ("OR_ELSE", "words", "do"),
+        ("WITHOUT_REMEDY", "words", ""),
+    ]
