@@ -115,7 +115,9 @@ class Attester:
             if log == before:
                 return log, quote
         raise StateError(
-            f"the event log grew during each of {_TRIES} quotes", code="EVENT_LOG_UNREADABLE"
+            f"the event log grew during each of {_TRIES} quotes",
+            code="EVENT_LOG_UNREADABLE",
+            remedy="Find out what measures into it all the time; the agent tries again.",
         )
 
     def _with_ima(self, evidence: HostEvidence, known: ImaFrom) -> HostEvidence:

@@ -10,6 +10,7 @@ class AgentError(E2ETrustError):
     """The agent cannot do what it was asked."""
 
     code = "AGENT_ERROR"
+    remedy = "Read the log of e2etrust-agent on the compute host."
 
 
 class AgentDownError(AgentError):
@@ -36,6 +37,9 @@ class StateError(AgentError):
     """A file of the agent's own state cannot be read or written."""
 
     code = "STATE_BROKEN"
+    remedy = (
+        "Set right what the reason names (owner, mode, room on the disk) and restart the agent."
+    )
 
 
 class DomainsUnreadableError(AgentError):
@@ -49,6 +53,7 @@ class RequestError(AgentError):
     """A request on the agent's socket is not one."""
 
     code = "REQUEST_MALFORMED"
+    remedy = "Start the server again; if it stays so, compare the releases of hook and agent."
 
 
 class GuestError(AgentError):

@@ -84,7 +84,11 @@ class Launching:
                 raise messages.RemoteRefusal(told.reason, code=told.code, remedy=told.remedy)
             challenge = self._challenge()
         if challenge.lease is None:
-            raise messages.RemoteRefusal("host has no lease", code="LEASE_NONE")
+            raise messages.RemoteRefusal(
+                "host has no lease",
+                code="LEASE_NONE",
+                remedy="The operator reads why: openstack attestation host show.",
+            )
         self._remember(challenge, request.instance)
         return challenge
 
@@ -113,7 +117,11 @@ class Launching:
         """
         domain = self._find_domain(request.instance)
         if domain is None:
-            raise RequestError("the domain does not run", code="DOMAIN_NOT_RUNNING")
+            raise RequestError(
+                "the domain does not run",
+                code="DOMAIN_NOT_RUNNING",
+                remedy="Start the server again through Nova.",
+            )
         self._book.started(request.launch, domain)
         self._report(request.launch, "started", "")
 
@@ -144,7 +152,11 @@ class Launching:
     def _open_key(self, grant: messages.LaunchGrant, asked: LaunchRequest) -> bytes | None:
         if (grant.wrapped_key is None) != (asked.key_id is None):
             self.failed(LaunchEnd(asked.instance, grant.launch, "KEY_DENIED"))
-            raise RequestError("no image key came with the launch", code="KEY_DENIED")
+            raise RequestError(
+                "no image key came with the launch",
+                code="KEY_DENIED",
+                remedy="Start the server again; else compare releases of agent and verifier.",
+            )
         if grant.wrapped_key is None:
             return None
         try:
@@ -158,7 +170,11 @@ class Launching:
         with self._lock:
             self._open = {n: o for n, o in self._open.items() if o.until > now}
             if len(self._open) >= MAX_OPEN:
-                raise RequestError("too many launches are open", code="AGENT_BUSY")
+                raise RequestError(
+                    "too many launches are open",
+                    code="AGENT_BUSY",
+                    remedy="Start the server again in a minute.",
+                )
             self._open[challenge.nonce] = _Open(challenge, instance, now + challenge.expires_in)
 
     def _take(self, request: LaunchFinish) -> messages.Challenge:

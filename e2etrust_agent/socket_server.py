@@ -118,7 +118,9 @@ class SocketServer:
             raise
         except Exception:
             LOG.exception("an operation on the agent's socket failed in an unforeseen way")
-            return messages.reply_error(E2ETrustError("see the agent's log", code="INTERNAL"))
+            return messages.reply_error(
+                E2ETrustError("the agent failed; its log says how", code="INTERNAL")
+            )
 
 
 def _check_peer(connection: socket.socket) -> None:
@@ -126,7 +128,9 @@ def _check_peer(connection: socket.socket) -> None:
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     _, uid, _ = _UCRED.unpack(raw)
     if uid != 0:
-        raise RequestError("only root may ask the agent", code="PEER_REFUSED")
+        raise RequestError(
+            "only root may ask the agent", code="PEER_REFUSED", remedy="Ask as root."
+        )
 
 
 def _bind(path: Path) -> socket.socket:
@@ -142,7 +146,11 @@ def _bind(path: Path) -> socket.socket:
             remedy="Set its owner to root and its mode to 0755.",
         )
     if _answers(path):
-        raise StateError(f"another agent answers on {path}", code="AGENT_RUNS_ALREADY")
+        raise StateError(
+            f"another agent answers on {path}",
+            code="AGENT_RUNS_ALREADY",
+            remedy="End that one first; a host has one agent.",
+        )
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     mask = os.umask(0o177)

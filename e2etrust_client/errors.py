@@ -10,6 +10,7 @@ class ClientError(E2ETrustError):
     """A request could not be carried out."""
 
     code = "CLIENT_ERROR"
+    remedy = "try again; if it stays so, tell the operator"
 
 
 class ServiceRefusal(ClientError):

@@ -14,7 +14,7 @@ class E2ETrustError(Exception):
     """
 
     code = "E2ETRUST_ERROR"
-    remedy = ""
+    remedy = "look into the log of the service that said so"
 
     def __init__(
         self,
@@ -40,21 +40,25 @@ class InputError(E2ETrustError):
     """Bytes or values from outside are not of the shape they must have."""
 
     code = "INPUT_MALFORMED"
+    remedy = "correct what was given; the reason says what is wrong with it"
 
 
 class SuiteError(E2ETrustError):
     """An algorithm suite is unknown or cannot be used here."""
 
     code = "SUITE_UNSUPPORTED"
+    remedy = "choose another suite: the TPM, or this release, does not have that one"
 
 
 class EvidenceError(InputError):
     """Evidence cannot be decoded."""
 
     code = "EVIDENCE_MALFORMED"
+    remedy = "attest again; if it stays so, compare releases, then look for tampering"
 
 
 class PolicyError(InputError):
     """A policy document is not one."""
 
     code = "POLICY_MALFORMED"
+    remedy = "correct the policy: e2etrust-manage policy check FILE says what is wrong"

@@ -10,6 +10,7 @@ class NovaSideError(E2ETrustError):
     """Something on the compute host's side of Nova or libvirt was refused or failed."""
 
     code = "HOST_SIDE_ERROR"
+    remedy = "Read the log of e2etrust-agent on the compute host."
 
 
 class DiskServerError(NovaSideError):
@@ -44,9 +45,11 @@ class LaunchRefused(NovaSideError):
     """The hook does not let a server start (or go on)."""
 
     code = "LAUNCH_REFUSED"
+    remedy = "Start the server again; if it stays so, read the log of e2etrust-agent on its host."
 
 
 class HostSetupError(NovaSideError):
     """A compute host cannot be set up, or set back."""
 
     code = "HOST_SETUP"
+    remedy = "Correct what the reason names, and run e2etrust-host-setup again."

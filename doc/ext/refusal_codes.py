@@ -20,6 +20,23 @@ class Refusal:
     remedy: str
 
 
+@dataclass(frozen=True)
+class Known:
+    """What the modules say that a code or remedy may be taken from."""
+
+    constants: dict[str, str]
+    classes: dict[str, ast.ClassDef]
+
+    def of_class(self, name: str, what: str) -> str:
+        """Return the class's *what* (``code``, ``remedy``), its own or the one it inherits."""
+        node = self.classes.get(name)
+        if node is None:
+            return ""
+        own = _texts(node.body).get(what)
+        bases = (self.of_class(_last_name(base), what) for base in node.bases)
+        return own if own is not None else next((text for text in bases if text), "")
+
+
 @cache
 def refusals(root: Path) -> tuple[Refusal, ...]:
     """Return the refusals in the packages below *root*, one for each code and package."""
@@ -28,16 +45,23 @@ def refusals(root: Path) -> tuple[Refusal, ...]:
         module.relative_to(root): ast.parse(module.read_text())
         for module in sorted(root.glob("e2etrust_*/**/*.py"))
     }
-    constants = {
-        name: code for tree in modules.values() for name, code in _constants(tree) if _is_code(code)
-    }
+    known = _known(list(modules.values()))
     for path, tree in modules.items():
-        package = path.parts[0]
-        for found in _of_module(tree, package, constants):
-            known = best.get((found.code, package))
-            if known is None or (found.remedy and not known.remedy):
-                best[found.code, package] = found
+        for found in _of_module(tree, path.parts[0], known):
+            before = best.get((found.code, found.package))
+            if before is None or (found.remedy and not before.remedy):
+                best[found.code, found.package] = found
     return tuple(sorted(best.values()))
+
+
+def _known(trees: list[ast.Module]) -> Known:
+    constants: dict[str, str] = {}
+    classes: dict[str, ast.ClassDef] = {}
+    for tree in trees:
+        texts = _texts(tree.body)
+        constants |= {name: text for name, text in texts.items() if _is_code(text)}
+        classes |= {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    return Known(constants, classes)
 
 
 def table(root: Path) -> str:
@@ -53,35 +77,32 @@ def table(root: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """Yield the module's names for texts."""
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            yield node.targets[0].id, _words(node.value)
-
-
-def _of_module(tree: ast.Module, package: str, constants: dict[str, str]) -> Iterator[Refusal]:
+def _of_module(tree: ast.Module, package: str, known: Known) -> Iterator[Refusal]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):
-            yield from _of_class(node, package)
+            yield from _of_class(node, package, known)
         elif isinstance(node, ast.Call):
-            yield from _of_call(node, package, constants)
+            yield from _of_call(node, package, known)
 
 
-def _of_class(node: ast.ClassDef, package: str) -> Iterator[Refusal]:
-    texts = {
+def _of_class(node: ast.ClassDef, package: str, known: Known) -> Iterator[Refusal]:
+    if code := _texts(node.body).get("code"):
+        when = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
+        yield Refusal(code, package, when, known.of_class(node.name, "remedy"))
+
+
+def _texts(body: list[ast.stmt]) -> dict[str, str]:
+    """Return the texts that a module or class gives names."""
+    return {
         target.id: _words(item.value)
-        for item in node.body
+        for item in body
         if isinstance(item, ast.Assign)
         for target in item.targets
         if isinstance(target, ast.Name)
     }
-    if texts.get("code"):
-        when = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
-        yield Refusal(texts["code"], package, when, texts.get("remedy", ""))
 
 
-def _of_call(node: ast.Call, package: str, constants: dict[str, str]) -> Iterator[Refusal]:
+def _of_call(node: ast.Call, package: str, known: Known) -> Iterator[Refusal]:
     keywords = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
     name = _last_name(node.func)
     if name == "Refusal" and len(node.args) >= 2:
@@ -93,8 +114,9 @@ def _of_call(node: ast.Call, package: str, constants: dict[str, str]) -> Iterato
         code, remedy = keywords["code"], keywords.get("remedy")
     else:
         return
-    for one in _codes(code, constants):
-        yield Refusal(one, package, _words(when), _words(remedy))
+    told = _words(remedy) or known.of_class(name, "remedy")
+    for one in _codes(code, known.constants):
+        yield Refusal(one, package, _words(when), told)
 
 
 def _codes(node: ast.expr | None, constants: dict[str, str]) -> Iterator[str]:

@@ -10,6 +10,7 @@ class AppraisalError(E2ETrustError):
     """Evidence is genuine and does not satisfy what is asked."""
 
     code = "APPRAISAL_FAILED"
+    remedy = "compare the host with what its policy accepts"
 
 
 class ClockWentBack(AppraisalError):

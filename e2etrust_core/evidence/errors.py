@@ -35,6 +35,7 @@ class EkCertificateError(E2ETrustError):
     """The endorsement key is not vouched for."""
 
     code = "EK_CERTIFICATE"
+    remedy = "say which key is expected (host enrol, ek_pins)"
 
 
 class EkCertificateAbsent(EkCertificateError):
@@ -124,6 +125,7 @@ class ImaListError(EvidenceError):
     """The IMA measurement list cannot be decoded, or says of an entry what its digest denies."""
 
     code = "IMA_LIST_MALFORMED"
+    remedy = "check that ima_list in agent.conf names the kernel's binary_runtime_measurements"
 
 
 class ImaListMismatch(E2ETrustError):

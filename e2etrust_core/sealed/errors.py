@@ -12,6 +12,7 @@ class SealedImageError(E2ETrustError):
     """Root of this room."""
 
     code = "SEALED_IMAGE_ERROR"
+    remedy = "Seal the image again from its source."
 
 
 class NotSealedError(SealedImageError):

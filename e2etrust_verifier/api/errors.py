@@ -19,6 +19,7 @@ class ApiError(E2ETrustError):
     """A request that is refused, with its HTTP status."""
 
     code = "REFUSED"
+    remedy = "correct the request; /v1/openapi.json says what it may be"
     status = falcon.HTTP_400
 
 
@@ -36,11 +37,13 @@ class Forbidden(ApiError):
 
 class NotFound(ApiError):
     code = "NOT_FOUND"
+    remedy = "look for it in the list"
     status = falcon.HTTP_404
 
 
 class Conflict(ApiError):
     code = "CONFLICT"
+    remedy = "ask for the present state, and decide anew"
     status = falcon.HTTP_409
 
 

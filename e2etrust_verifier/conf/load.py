@@ -26,6 +26,7 @@ class ConfigurationError(E2ETrustError):
     """The configuration cannot be used."""
 
     code = "CONFIGURATION_WRONG"
+    remedy = "correct verifier.conf; the administrator's guide lists all settings"
 
 
 def load(files: list[str] | None = None, conf: cfg.ConfigOpts | None = None) -> cfg.ConfigOpts:
@@ -48,7 +49,6 @@ def load(files: list[str] | None = None, conf: cfg.ConfigOpts | None = None) -> 
     except (cfg.Error, ValueError) as exc:
         raise ConfigurationError(
             f"the configuration cannot be read: {exc}",
-            remedy="correct that file; doc/admin lists all options",
         ) from None
     return conf
 

@@ -10,6 +10,7 @@ class TrustError(E2ETrustError):
     """The verifier refuses."""
 
     code = "REFUSED"
+    remedy = "look into the verifier's log"
 
 
 class HostNameWrong(TrustError):
@@ -127,10 +128,12 @@ class LeaseChanged(TrustError):
 
 class LaunchUnknown(TrustError):
     code = "LAUNCH_UNKNOWN"
+    remedy = "stop the server and start it again through Nova"
 
 
 class KeyDenied(TrustError):
     code = "KEY_DENIED"
+    remedy = "the owner of the image lets the verifier read its key (sealing does so by itself)"
 
 
 class KeyUnknown(TrustError):

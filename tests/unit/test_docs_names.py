@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from oslo_config import cfg
 
 from e2etrust_verifier.policies import list_rules
 
@@ -203,6 +204,8 @@ def test_every_program_of_ours_and_option_that_is_named_exists(capsys, monkeypat
         if (program, *verbs) not in helps:
             main = OUR_SCRIPTS[program].load()
             monkeypatch.setattr(sys, "argv", [program, *verbs, "--help"])
+            # Not the process-wide one, which other tests fill.
+            monkeypatch.setattr(cfg, "CONF", cfg.ConfigOpts())
             with pytest.raises(SystemExit) as ended:
                 main()
             told = capsys.readouterr().out

@@ -126,7 +126,13 @@ def _read_jwks(path: str) -> dict[str, Any]:
     try:
         keys = json.loads(Path(path).read_text())
     except (OSError, ValueError) as exc:
-        raise ClientError(f"{path}: not a key set: {exc}", code="JWKS_UNREADABLE") from None
+        raise _no_key_set(f"{path}: not a key set: {exc}") from None
     if not isinstance(keys, dict):
-        raise ClientError(f"{path}: not a key set", code="JWKS_UNREADABLE")
+        raise _no_key_set(f"{path}: not a key set")
     return keys
+
+
+def _no_key_set(reason: str) -> ClientError:
+    return ClientError(
+        reason, code="JWKS_UNREADABLE", remedy="give the file that the operator's /v1/jwks is"
+    )
