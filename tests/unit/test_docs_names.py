@@ -231,6 +231,19 @@ def test_every_file_of_the_project_that_is_named_exists():
     assert missing(named(), exists) == []
 
 
+def test_every_path_on_an_installed_machine_that_is_named_is_the_codes():
+    pattern = re.compile(r"/(?:etc|run|var/lib|var/log|usr/lib)/e2etrust/[\w.-]*\w")
+    sources = [*ROOT.glob("e2etrust_*/**/*.py"), *(p for p in (ROOT / "etc").rglob("*"))]
+    text = "".join(path.read_text() for path in sources if path.is_file())
+    #: Chosen by who follows the docs.
+    chosen = {"/etc/e2etrust/retired-1.pem"}
+
+    def named() -> Iterator[tuple[Literal, str]]:
+        return ((one, name) for one in literals() for name in pattern.findall(one.text))
+
+    assert missing(named(), lambda name: name in text or name in chosen) == []
+
+
 def test_every_module_that_is_named_exists():
     pattern = re.compile(r"\b(e2etrust_(?:core|agent|verifier|nova|client)[\w.]*)")
 

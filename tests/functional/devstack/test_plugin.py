@@ -131,7 +131,7 @@ def test_services_are_started_the_gate_before_the_agent(stacked):
 
 
 def test_host_is_learnt_from_once_and_nobody_is_trusted_by_default(stacked):
-    policies = sorted(path.name for path in stacked.etc("e2etrust/policy.d").iterdir())
+    policies = sorted(path.name for path in stacked.etc("e2etrust/host-policy.d").iterdir())
     assert policies[-1] == "zz-observe.yaml"
     assert re.fullmatch(r"10-\S+\.yaml", policies[0])
     assert len(stacked.called("policy learn")) == 1
