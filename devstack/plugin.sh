@@ -48,7 +48,7 @@ function install_e2etrust {
     # The commands and validators are wanted on every node, the hook where servers run.
     local extras=""
     if is_service_enabled e2etrust-agent; then
-        extras=nova
+        extras=host
     fi
     setup_develop $E2ETRUST_DIR $extras
 }

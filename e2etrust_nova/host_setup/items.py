@@ -41,7 +41,7 @@ def install(tree: Tree, commands: Path, nova_conf: Path) -> list[Done]:
     if not (commands / templates.HOOK_COMMAND).is_file():
         raise HostSetupError(
             f"{commands} has no {templates.HOOK_COMMAND}",
-            remedy="pip install 'e2etrust[nova]' in the environment that this command is run from",
+            remedy="pip install 'e2etrust[host]' in the environment that this command is run from",
         )
     done = [_directory(tree, name, mode) for name, mode in DIRECTORIES.items()]
     done.append(_configuration(tree, nova_conf))

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from configparser import ConfigParser
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,10 @@ UNITS = sorted((ROOT / "etc/systemd").glob("*.service"))
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
 def test_unit_runs_a_command_of_ours(unit):
     text = unit.read_text()
-    command = re.search(r"^ExecStart=/opt/e2etrust/bin/(\S+)$", text, re.MULTILINE)
+    command = re.search(r"^ExecStart=/opt/e2etrust/bin/(\S+)(?: (\S+):)?", text, re.MULTILINE)
     assert command is not None
     assert command[1] in {one.name for one in entry_points(group="console_scripts")}
+    assert command[1].startswith("e2etrust-") or find_spec(command[2]) is not None
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)

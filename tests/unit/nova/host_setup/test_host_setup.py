@@ -176,7 +176,7 @@ def test_directory_where_others_can_write_is_refused(root, capsys):
 
 def test_environment_without_the_hooks_command_is_refused(root, capsys):
     assert main.main([f"--root={root}", f"--commands={root}"]) == 1
-    assert "e2etrust[nova]" in capsys.readouterr().err
+    assert "e2etrust[host]" in capsys.readouterr().err
     assert not below(root, HOOK).exists()
 
 
