@@ -24,6 +24,7 @@ from e2etrust_core.messages import Challenge, ImaFrom, WrappedKey
 from e2etrust_core.suites import suite
 from e2etrust_core.tpm.credential import activate_credential
 from e2etrust_core.tpm.device import Tpm
+from e2etrust_core.tpm.ek_nv import read_ek_chain
 from e2etrust_core.tpm.key_unwrap import unwrap_key
 from e2etrust_core.tpm.quote import take_quote
 from e2etrust_core.tpm.salt_key import KnownHost
@@ -142,6 +143,13 @@ class Attester:
         :raises e2etrust_core.tpm.errors.TpmError: the TPM does not answer or refuses.
         """
         return self.quote(qualifying, {suite(self.identity.ak.suite).hash.name: [0]})
+
+    def ek_chain(self) -> bytes:
+        """Return what the TPM carries to vouch for its EK's certificate.
+
+        :raises e2etrust_core.tpm.errors.TpmError: the TPM does not answer.
+        """
+        return read_ek_chain(self._tpm)
 
     def activate(self, credential_blob: bytes, encrypted_secret: bytes) -> bytes:
         """Answer an enrolment's credential challenge.

@@ -23,6 +23,7 @@ def enrol(attester: Attester, verifier: VerifierBus) -> bool:
             ek_public=identity.ek_public,
             ak_public=identity.ak.public,
             ek_certificate=identity.ek_certificate,
+            ek_chain=attester.ek_chain(),
         )
     )
     if not challenge.enrolment:

@@ -95,13 +95,17 @@ class Nothing:
 
 @dataclass(frozen=True, slots=True)
 class EnrolRequest:
-    """``ek_public`` and ``ak_public`` are TPMT_PUBLIC areas, the certificate is DER."""
+    """``ek_public`` and ``ak_public`` are TPMT_PUBLIC areas, the certificate is DER.
+
+    ``ek_chain`` is what the TPM carries of authorities above it (:mod:`.evidence.ek_chain`).
+    """
 
     host: str
     suite: str
     ek_public: bytes
     ak_public: bytes
     ek_certificate: bytes | None = None
+    ek_chain: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ from e2etrust_core.evidence.certificate import (
     names_issuer,
     same_key,
 )
+from e2etrust_core.evidence.der import SEQUENCE, DerReader
+from e2etrust_core.evidence.ek_chain import read_ek_chain
 from e2etrust_core.evidence.errors import (
     EkCertificateAbsent,
     EkCertificateExpired,
@@ -54,7 +56,11 @@ _AUTHORITY_ACCESS = "1.3.6.1.5.5.7.1.1"
 
 
 def verify_ek_certificate(
-    certificate: bytes | None, ek_public: bytes, ca_bundle: bytes, now: datetime
+    certificate: bytes | None,
+    ek_public: bytes,
+    ca_bundle: bytes,
+    now: datetime,
+    chain: bytes = b"",
 ) -> str:
     """Check that *certificate* is of *ek_public* and chains to a root in *ca_bundle*.
 
@@ -65,10 +71,13 @@ def verify_ek_certificate(
         (CVE-2021-3406).
     :param ca_bundle: PEM, roots and intermediates; a self-signed certificate in it is a root.
     :param now: with a time zone.
+    :param chain: what the TPM carries in the indices for it (:mod:`.ek_chain`): more intermediates,
+        and never a root.
     :raises EkCertificateAbsent: there is none.
     :raises EkCertificateUnreadable: no certificate, or one with a critical extension unknown.
     :raises EkCertificateForeign: of another key.
     :raises EkIssuerUnknown: no chain to a root in the bundle, or the bundle is empty.
+    :raises EkChainUnreadable: likewise, and some of *chain* cannot be read.
     :raises EkCertificateExpired: it, or one above it, is not valid at *now*.
     :raises StructureError: *ek_public* is no public area.
     """
@@ -78,7 +87,13 @@ def verify_ek_certificate(
     if not same_key(leaf.key, public_key_of(decode_public(ek_public))):
         raise EkCertificateForeign("the EK certificate is of another key than the host's EK")
     _check_leaf(leaf)
-    _climb(leaf, _bundle(ca_bundle), now, _MAX_DEPTH)
+    carried = read_ek_chain(chain)
+    try:
+        _climb(leaf, _bundle(ca_bundle), carried.certificates, now)
+    except EkIssuerUnknown:
+        if carried.fault is not None:
+            raise carried.fault from None
+        raise
     return hashlib.sha256(leaf.der).hexdigest()
 
 
@@ -99,15 +114,10 @@ def _load(certificate: bytes) -> Certificate:
 
 def _cut(data: bytes) -> bytes:
     """Return the first DER SEQUENCE of *data*: NV areas are padded with 0xff or zeros."""
-    if len(data) < 4 or data[0] != 0x30 or data[1] not in (0x81, 0x82):
-        raise EkCertificateUnreadable("the EK certificate is not DER")
-    octets = data[1] & 0x7F
-    size = 2 + octets + int.from_bytes(data[2 : 2 + octets], "big")
-    if size > len(data):
-        raise EkCertificateUnreadable("the EK certificate is cut off")
-    if data[size:].strip(b"\xff").strip(b"\0"):
+    found, _ = DerReader(data).whole(SEQUENCE)
+    if data[len(found) :].strip(b"\xff").strip(b"\0"):
         raise EkCertificateUnreadable("the EK certificate has foreign bytes behind it")
-    return data[:size]
+    return found
 
 
 def _check_leaf(leaf: Certificate) -> None:
@@ -149,30 +159,47 @@ def _authority(pem: bytes) -> Certificate | None:
         return None
 
 
-def _climb(certificate: Certificate, bundle: list[Certificate], now: datetime, depth: int) -> None:
-    """Climb from *certificate* to a root, over every issuer that signed it."""
-    _check_valid(certificate, now)
-    if depth == 0:
-        raise EkIssuerUnknown("the EK certificate's chain is too long")
-    fault: EkIssuerUnknown | EkCertificateExpired = _no_issuer(certificate)
-    for issuer in bundle:
-        if not _issued(certificate, issuer, _MAX_DEPTH - depth):
-            continue
-        try:
-            if names_issuer(issuer, issuer) and is_signed_by(issuer, issuer):
+def _climb(
+    leaf: Certificate, bundle: list[Certificate], carried: tuple[Certificate, ...], now: datetime
+) -> None:
+    """Climb from *leaf* to a root of *bundle*, over every issuer that signed what is below it.
+
+    Level by level: each certificate is then met where fewest stand below it, and looked at once, so
+    that certificates that vouch for each other in a circle, or for very many, cost nothing.
+    """
+    _check_valid(leaf, now)
+    trusted = {one.der for one in bundle}
+    above = {one.der: one for one in (*bundle, *carried)}
+    fault: EkIssuerUnknown | EkCertificateExpired = _no_issuer(leaf, carried)
+    level = [leaf]
+    for between in range(_MAX_DEPTH):
+        issuers = [one for one in above.values() if any(_issued(c, one, between) for c in level)]
+        level = []
+        for issuer in issuers:
+            del above[issuer.der]
+            try:
                 _check_valid(issuer, now)
-            else:
-                _climb(issuer, bundle, now, depth - 1)
-        except (EkIssuerUnknown, EkCertificateExpired) as exc:
-            fault = exc
-        else:
-            return
+            except EkCertificateExpired as exc:
+                fault = exc
+                continue
+            if not _is_self_signed(issuer):
+                level.append(issuer)
+            elif issuer.der in trusted:
+                return
+    if level:
+        raise EkIssuerUnknown("the EK certificate's chain is too long")
     raise fault
 
 
-def _no_issuer(certificate: Certificate) -> EkIssuerUnknown:
+def _is_self_signed(certificate: Certificate) -> bool:
+    return names_issuer(certificate, certificate) and is_signed_by(certificate, certificate)
+
+
+def _no_issuer(leaf: Certificate, carried: tuple[Certificate, ...]) -> EkIssuerUnknown:
     reason = "no authority in the bundle issued the EK certificate"
-    if _AUTHORITY_ACCESS not in certificate.extensions:
+    if carried:
+        reason += f", nor one of the {len(carried)} that the TPM carries and the bundle vouches for"
+    if _AUTHORITY_ACCESS not in leaf.extensions:
         return EkIssuerUnknown(reason)
     # The address comes from the host: it is neither fetched nor repeated.
     return EkIssuerUnknown(

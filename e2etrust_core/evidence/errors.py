@@ -53,6 +53,13 @@ class EkIssuerUnknown(EkCertificateError):
     remedy = "add the TPM vendor's certificates to ek_ca_bundle, if you trust that vendor"
 
 
+class EkChainUnreadable(EkCertificateError):
+    """Nobody in the bundle issued the EK certificate, and who may have cannot all be read."""
+
+    code = "EK_CHAIN_UNREADABLE"
+    remedy = "add the missing authorities' certificates to ek_ca_bundle, or update the firmware"
+
+
 class EkCertificateExpired(EkCertificateError):
     code = "EK_CERT_NOT_VALID_NOW"
     remedy = "check the clock; where it ran out, say which key is expected (host enrol, ek_pins)"

@@ -19,7 +19,6 @@ from tpm2_pytss import (
     ESAPI,
     ESYS_TR,
     TPM2_ALG,
-    TPM2_CAP,
     TPM2_ECC,
     TPM2B_PRIVATE,
     TPM2B_PUBLIC,
@@ -43,7 +42,9 @@ from e2etrust_core.evidence.tpm_structures import (
 )
 from e2etrust_core.suites import TPM_ALG_RSA, Suite
 from e2etrust_core.tpm.device import Tpm, flushed, is_refusal
-from e2etrust_core.tpm.errors import KeyLost, TpmError
+from e2etrust_core.tpm.ek_nv import ek_certificate
+from e2etrust_core.tpm.errors import KeyLost
+from e2etrust_core.tpm.nv import has_handle
 from e2etrust_core.tpm.sessions import policy_session
 
 EkKind = Literal["rsa2048", "ecc-p256", "sm2"]
@@ -62,8 +63,6 @@ _NULL = uint(TPM2_ALG.NULL, 2)
 #: Where provisioning tools leave an EK (TCG TPM v2.0 Provisioning Guidance, 7.8).
 _PERSISTENT = {"rsa2048": 0x81010001, "ecc-p256": 0x81010002}
 _CERTIFICATE = {"rsa2048": 0x01C00002, "ecc-p256": 0x01C0000A, "sm2": 0x01C0001A}
-_MAX_CERTIFICATE = 8192
-_NV_CHUNK = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ def read_ek(tpm: Tpm, kind: EkKind | None = None) -> EndorsementKey:
     :raises TpmUnreachable, TpmError: the TPM is away or refused.
     """
     with tpm.connected() as esys:
-        certificates = {each: _read_certificate(esys, each) for each in _kinds(kind)}
+        certificates = {each: ek_certificate(esys, _CERTIFICATE[each]) for each in _kinds(kind)}
         chosen = next((each for each, found in certificates.items() if found), _kinds(kind)[0])
         with loaded_ek(tpm, esys, chosen) as handle:
             public, _, _ = esys.read_public(handle)
@@ -207,7 +206,7 @@ def recalled(tpm: Tpm, esys: ESAPI, name: str, make: Callable[[], ESYS_TR]) -> E
 
 def _persistent_ek(esys: ESAPI, kind: EkKind, template: Public) -> ESYS_TR | None:
     number = _PERSISTENT.get(kind)
-    if number is None or not _has_handle(esys, number):
+    if number is None or not has_handle(esys, number):
         return None
     handle = esys.tr_from_tpmpublic(number)
     wanted = False
@@ -232,32 +231,6 @@ def _same_template(public: bytes, template: Public) -> bool:
     )
     sizes = [getattr(key, "bits", getattr(key, "curve", None)) for key in (found.key, template.key)]
     return same and sizes[0] == sizes[1]
-
-
-def _has_handle(esys: ESAPI, number: int) -> bool:
-    # The answer must be kept in a variable while its data is in use.
-    _, answer = esys.get_capability(TPM2_CAP.HANDLES, number, 1)
-    handles = answer.data.handles
-    return handles.count > 0 and int(handles[0]) == number
-
-
-def _read_certificate(esys: ESAPI, kind: EkKind) -> bytes | None:
-    number = _CERTIFICATE[kind]
-    if not _has_handle(esys, number):
-        return None
-    index = esys.tr_from_tpmpublic(number)
-    try:
-        public, _ = esys.nv_read_public(index)
-        size = int(public.nvPublic.dataSize)
-        if size > _MAX_CERTIFICATE:
-            raise TpmError(f"the TPM's EK certificate index holds {size} bytes")
-        data = b""
-        while len(data) < size:
-            take = min(_NV_CHUNK, size - len(data))
-            data += bytes(esys.nv_read(index, take, len(data), auth_handle=index))
-        return data
-    finally:
-        esys.tr_close(index)
 
 
 def tss_public(area: bytes) -> TPM2B_PUBLIC:

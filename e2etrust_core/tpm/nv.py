@@ -40,8 +40,9 @@ _SIZES: dict[NvKind, int] = {"counter": 8, "extend": 32}
 _ACCESS = (
     TPMA_NV.OWNERWRITE | TPMA_NV.OWNERREAD | TPMA_NV.AUTHWRITE | TPMA_NV.AUTHREAD | TPMA_NV.NO_DA
 )
-#: TPM_RC_NV_DEFINED, _NV_UNINITIALIZED, _NV_RANGE, _NV_SPACE, _ATTRIBUTES (Part 2, 6.6).
-_REFUSALS = {0x14C, 0x14A, 0x146, 0x14B}
+#: TPM_RC_NV_DEFINED, _NV_UNINITIALIZED, _NV_RANGE, _NV_SPACE, _NV_LOCKED, _NV_AUTHORIZATION
+#: (Part 2, 6.6).
+_REFUSALS = {0x14C, 0x14A, 0x146, 0x14B, 0x148, 0x149}
 _CHUNK = 512
 _MAX_SIZE = 2048
 
@@ -103,11 +104,24 @@ def read_nv(tpm: Tpm, number: int) -> bytes:
     :raises NvFailed: there is no such index, or nothing was written to it yet.
     """
     size = nv_index(tpm, number).size
+    with tpm.connected() as esys:
+        return nv_contents(esys, number, size)
+
+
+def nv_contents(esys: ESAPI, number: int, limit: int) -> bytes:
+    """Return all that is in an index of whatever kind, read by its own (empty) value.
+
+    :raises NvFailed: there is no such index, it holds more than *limit* bytes, nothing was written
+        to it yet, or its value does not read it.
+    """
     data = b""
-    with tpm.connected() as esys, opened_nv(esys, number) as handle, _named(number):
+    with opened_nv(esys, number) as index, _named(number):
+        size = int(esys.nv_read_public(index)[0].nvPublic.dataSize)
+        if size > limit:
+            raise NvFailed(f"NV index {number:#x} holds {size} bytes, at most {limit} are read")
         while len(data) < size:
             take = min(_CHUNK, size - len(data))
-            data += bytes(esys.nv_read(handle, take, len(data), auth_handle=handle))
+            data += bytes(esys.nv_read(index, take, len(data), auth_handle=index))
     return data
 
 
@@ -151,10 +165,7 @@ def opened_nv(esys: ESAPI, number: int) -> Iterator[ESYS_TR]:
 
     :raises NvFailed: there is none.
     """
-    # The answer must be kept in a variable while its data is in use.
-    _, answer = esys.get_capability(TPM2_CAP.HANDLES, number, 1)
-    handles = answer.data.handles
-    if not (handles.count and int(handles[0]) == number):
+    if not has_handle(esys, number):
         raise NvFailed(f"the TPM has no NV index {number:#x}")
     handle = esys.tr_from_tpmpublic(number)
     try:
@@ -165,6 +176,20 @@ def opened_nv(esys: ESAPI, number: int) -> Iterator[ESYS_TR]:
             esys.tr_close(handle)
         except TSS2_Exception:
             pass
+
+
+def has_handle(esys: ESAPI, number: int) -> bool:
+    """Return whether the TPM has an NV index, or a persistent object, of that number."""
+    return handles_in(esys, range(number, number + 1)) == [number]
+
+
+def handles_in(esys: ESAPI, numbers: range) -> list[int]:
+    """Return which of those handles the TPM has, ascending, as far as one answer holds them."""
+    # The answer must be kept in a variable while its data is in use.
+    _, answer = esys.get_capability(TPM2_CAP.HANDLES, numbers.start, len(numbers))
+    handles = answer.data.handles
+    found = (int(handles[at]) for at in range(handles.count))
+    return [number for number in found if number in numbers]
 
 
 @contextmanager

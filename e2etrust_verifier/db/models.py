@@ -116,6 +116,7 @@ class Enrolment(Base):
     suite: Mapped[str] = mapped_column(WORD)
     ek_public: Mapped[bytes] = mapped_column(sa.LargeBinary)
     ek_certificate: Mapped[bytes | None] = mapped_column(sa.LargeBinary)
+    ek_chain: Mapped[bytes | None] = mapped_column(sa.LargeBinary)
     ek_accepted_by: Mapped[str] = mapped_column(sa.Text)
     ak_public: Mapped[bytes] = mapped_column(sa.LargeBinary)
     secret_sha256: Mapped[str] = mapped_column(ID)

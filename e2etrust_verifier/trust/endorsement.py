@@ -40,6 +40,7 @@ class Endorsement:
         ek_certificate: bytes | None,
         now: datetime,
         expected: Collection[str] = (),
+        ek_chain: bytes = b"",
     ) -> str:
         """Return by what that EK is accepted for *host*.
 
@@ -47,6 +48,7 @@ class Endorsement:
         :param ek_certificate: DER, or None.
         :param expected: SHA-256 (hex) of EKs that operators expect of this host, besides those in
             the file of pins.
+        :param ek_chain: as the TPM carries it, see :mod:`e2etrust_core.evidence.ek_chain`.
         :raises EkNotPinned: the inventory has another EK for this host.
         :raises EkCertificateError: no certificate, or none that holds (named outcomes).
         :raises InventoryError: the operator's files cannot be read.
@@ -58,7 +60,7 @@ class Endorsement:
                 raise EkNotPinned(f"the inventory has another EK for host {host}")
             return "inventory"
         bundle = b"" if self.ca_bundle is None else _read(self.ca_bundle)
-        found = verify_ek_certificate(ek_certificate, ek_public, bundle, now)
+        found = verify_ek_certificate(ek_certificate, ek_public, bundle, now, ek_chain)
         return vouched(found)
 
     def _pinned(self, host: str) -> list[str]:

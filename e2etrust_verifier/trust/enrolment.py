@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from e2etrust_core import suites
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.credential import make_credential
+from e2etrust_core.evidence.ek_chain import MAX_EK_CHAIN
 from e2etrust_core.evidence.quote import check_ak
 from e2etrust_core.evidence.tpm_structures import name_of
 from e2etrust_core.messages import EnrolAnswer, EnrolChallenge, EnrolRequest, EnrolResult
@@ -77,6 +78,8 @@ def _pending(
         suite=request.suite,
         ek_public=request.ek_public,
         ek_certificate=request.ek_certificate,
+        # A longer one is read by nobody, and no column has to hold it.
+        ek_chain=request.ek_chain[: MAX_EK_CHAIN + 1] or None,
         ek_accepted_by=accepted_by,
         ak_public=request.ak_public,
         secret_sha256=hashlib.sha256(secret).hexdigest(),
@@ -116,7 +119,12 @@ def finish(around: Surroundings, answer: EnrolAnswer) -> EnrolResult:
 def _accept(session: Session, around: Surroundings, request: EnrolRequest | Enrolment) -> str:
     expected = [pin.ek_sha256 for pin in pins.of_host(session, request.host)]
     return around.endorsement.accept(
-        request.host, request.ek_public, request.ek_certificate, around.now(), expected
+        request.host,
+        request.ek_public,
+        request.ek_certificate,
+        around.now(),
+        expected,
+        request.ek_chain or b"",
     )
 
 

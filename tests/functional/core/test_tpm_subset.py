@@ -46,6 +46,7 @@ from e2etrust_core.evidence.tpm_structures import (
 from e2etrust_core.suites import ECC_P256_SHA256, SM2_SHA256
 from e2etrust_core.tpm.certify import certify_key, certify_nv
 from e2etrust_core.tpm.device import Tpm, open_tpm
+from e2etrust_core.tpm.ek_nv import read_ek_chain
 from e2etrust_core.tpm.errors import KeyLost, NvFailed, PolicyUnsatisfied, SaltKeyForeign
 from e2etrust_core.tpm.keys import create_ak, loaded_ek, read_ek
 from e2etrust_core.tpm.nv import (
@@ -64,7 +65,9 @@ from e2etrust_core.tpm.sessions import encrypted_session, policy_session
 from tests.functional.core.mssim_bridge import MssimBridge, swtpm_at
 from tests.functional.core.test_tpm import in_use, tools
 from tests.functional.swtpm_fixture import EmulatedTpm
-from tests.unit.core.evidence.test_ek_certificate import Sm2Authority
+from tests.unit.core.evidence.test_ek_certificate import ROOT, Sm2Authority, certify
+from tests.unit.core.evidence.test_ek_certificate import Authority as Authority509
+from tests.unit.core.evidence.test_ek_chain import der
 from tests.unit.core.software_tpm import NULL, SHA256, ecc_public
 
 SECRET = b"sixteen bytes or so"
@@ -361,3 +364,40 @@ def certify_sm2_ek(authority: Sm2Authority, public: bytes) -> bytes:
         f"-----BEGIN PUBLIC KEY-----\n{encoded}\n-----END PUBLIC KEY-----\n"
     )
     return authority.certify(force_key="tpm.pem")
+
+
+def test_chain_that_a_tpm_carries_is_read_from_its_indices_and_leads_to_the_root(tpm, tmp_path):
+    """As an fTPM has it: longer than one index, so that a certificate goes on in the next."""
+    assert read_ek_chain(tpm) == b""
+    upper = Authority509("upper", ROOT)
+    lower = Authority509("lower", upper)
+    ek, now = read_ek(tpm, "ecc-p256"), datetime(2026, 6, 1, tzinfo=UTC)
+    certificate = certify(lower, key=PublicOnly(public_key_of(decode_public(ek.public))))
+    chain = der(lower, upper)
+    parts = {0x01C00100: chain[:600], 0x01C00101: chain[600:] + b"\xff" * 50}
+    try:
+        for number, part in parts.items():
+            (tmp_path / "part").write_bytes(part)
+            tools(tpm, "nvdefine", hex(number), "-C", "o", "-s", len(part))
+            tools(tpm, "nvwrite", hex(number), "-C", "o", "-i", tmp_path / "part")
+        found = read_ek_chain(tpm)
+        assert found == b"".join(parts.values())
+        verify_ek_certificate(certificate, ek.public, ROOT.pem, now, found)
+        with pytest.raises(errors.EkIssuerUnknown):
+            verify_ek_certificate(certificate, ek.public, ROOT.pem, now)
+        tools(tpm, "nvdefine", "0x01C00102", "-C", "o", "-s", 8)  # and never written
+        assert read_ek_chain(tpm) == found
+        tools(tpm, "nvundefine", "0x01C00102", "-C", "o")
+    finally:
+        for number in parts:
+            tools(tpm, "nvundefine", hex(number), "-C", "o")
+
+
+class PublicOnly:
+    """A key to be certified, whose private part no command has."""
+
+    def __init__(self, key) -> None:
+        self._key = key
+
+    def public_key(self):
+        return self._key

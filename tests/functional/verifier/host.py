@@ -63,8 +63,8 @@ class Host:
         )
         return self.ask(messages.EnrolChallenge, "enrol_begin", replace(request, **changes))
 
-    def enrol(self) -> messages.EnrolResult:
-        challenge = self.enrol_begin()
+    def enrol(self, **changes: Any) -> messages.EnrolResult:
+        challenge = self.enrol_begin(**changes)
         secret = activate_credential(
             self.tpm, self.known, challenge.credential_blob, challenge.encrypted_secret
         )

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
+from ssl import PEM_cert_to_DER_cert
 
 import pytest
 
@@ -102,6 +103,26 @@ def test_cve_2021_3406_certificate_of_another_tpm_is_refused(laboratory):
     host, other = laboratory.host(), laboratory.host("host2", laboratory.tpms())
     with refused("EK_CERT_OTHER_KEY"):
         host.enrol_begin(ek_certificate=other.ek.certificate)
+
+
+def test_intermediate_that_the_host_sends_leads_to_the_bundles_root(laboratory):
+    host, ca = laboratory.host(), laboratory.first.ca
+    root = (ca / "swtpm-localca-rootca-cert.pem").read_bytes()
+    chain = PEM_cert_to_DER_cert((ca / "issuercert.pem").read_text())
+    (laboratory.directory / "ek-ca.pem").write_bytes(root)
+    with refused("EK_ISSUER_UNKNOWN"):
+        host.enrol_begin()
+    with refused("EK_CHAIN_UNREADABLE"):
+        host.enrol_begin(ek_chain=chain[:-1])
+    host.enrol(ek_chain=chain)
+    record = laboratory.around.db.read(lambda s: hosts.find(s, "host1"))
+    assert record.ek_accepted_by.startswith("certificate")
+
+
+def test_chain_of_any_length_is_no_matter_where_the_key_is_expected(laboratory):
+    host = laboratory.host()
+    expect(laboratory, host)
+    host.enrol(ek_chain=bytes(1_000_000))
 
 
 def expect(laboratory, host, name="host1", **more):
