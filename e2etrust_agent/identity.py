@@ -18,8 +18,9 @@ from e2etrust_core.errors import InputError
 from e2etrust_core.evidence.tpm_structures import name_of
 from e2etrust_core.suites import suite as suite_named
 from e2etrust_core.tpm.device import Tpm
+from e2etrust_core.tpm.ek_templates import EkKind
 from e2etrust_core.tpm.errors import KeyLost
-from e2etrust_core.tpm.keys import AttestationKey, EkKind, check_ak_loads, create_ak, read_ek
+from e2etrust_core.tpm.keys import AttestationKey, check_ak_loads, create_ak, read_ek
 
 _LIMIT = 64 * 1024
 _NEW_IDENTITY = (

@@ -9,7 +9,7 @@ from typing import get_args
 from oslo_config import cfg
 
 from e2etrust_core.suites import SUITES
-from e2etrust_core.tpm.keys import EkKind
+from e2etrust_core.tpm.ek_templates import EkKind
 
 DEFAULT_OPTS = [
     cfg.StrOpt(
@@ -38,9 +38,12 @@ AGENT_OPTS = [
         "ek",
         default="auto",
         choices=["auto", *get_args(EkKind)],
-        help="Endorsement key that the host enrols with. auto: one that has a certificate, else"
-        " the one on P-256. An SM2 key without a certificate needs the operator's word"
-        " (attestation host enrol). Changing it is another identity.",
+        help="Endorsement key that the host enrols with. auto: the first of ecc-p256, rsa2048,"
+        " sm2-sm3, sm2, ecc-p384 and rsa3072 that the TPM has a certificate of in NV; where it has"
+        " none, the first whose algorithms it has. sm2-sm3 is the TCG's own key on the SM2 curve,"
+        " named by SM3 and protecting by SM4; sm2 is for TPMs that have neither. A key without a"
+        " certificate needs the operator's word (attestation host enrol). Changing it is another"
+        " identity.",
     ),
     cfg.StrOpt(
         "socket",

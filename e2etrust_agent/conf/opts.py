@@ -11,7 +11,7 @@ from oslo_config import cfg
 
 from e2etrust_agent.attester import MeasurementLogs
 from e2etrust_agent.conf import agent
-from e2etrust_core.tpm.keys import EkKind
+from e2etrust_core.tpm.ek_templates import EkKind
 
 
 @dataclass(frozen=True, slots=True)

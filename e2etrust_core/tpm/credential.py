@@ -8,7 +8,7 @@ from tpm2_pytss import ESAPI, ESYS_TR, TPM2B_ENCRYPTED_SECRET, TPM2B_ID_OBJECT, 
 from e2etrust_core.evidence.tpm_bytes import unsized
 from e2etrust_core.tpm.device import Tpm, is_secret_refused
 from e2etrust_core.tpm.errors import CredentialRefused
-from e2etrust_core.tpm.keys import endorsement_session, loaded_ak, loaded_ek
+from e2etrust_core.tpm.keys import ek_session, loaded_ak, loaded_ek
 from e2etrust_core.tpm.salt_key import KnownHost, salt_key, salt_name
 from e2etrust_core.tpm.sessions import encrypted_session
 
@@ -35,7 +35,7 @@ def activate_credential(
             loaded_ek(tpm, esys, host.ak.ek_kind) as ek,
             salt_key(tpm, esys, host, ek) as salt,
             encrypted_session(esys, salt, name) as hidden,
-            endorsement_session(esys) as session,
+            ek_session(esys, host.ak.ek_kind) as session,
         ):
             return _activate(esys, (ak, ek), (blob, secret), (session, hidden))
 

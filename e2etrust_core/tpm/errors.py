@@ -34,6 +34,13 @@ class TctiAbsent(TpmUnreachable):
     remedy = "install it: Debian's packages are called libtss2-tcti-KIND0"
 
 
+class EkKindUnsupported(TpmError):
+    """The TPM cannot make an endorsement key of that kind."""
+
+    code = "EK_KIND_UNSUPPORTED"
+    remedy = "set [agent] ek to auto, or to a kind whose algorithms tpm2_getcap algorithms lists"
+
+
 class KeyLost(TpmError):
     """A key blob is not of this TPM (any more)."""
 

@@ -26,8 +26,9 @@ from e2etrust_core.evidence.tpm_bytes import unsized
 from e2etrust_core.evidence.tpm_structures import KeyedHash, decode_public
 from e2etrust_core.messages import WrappedKey
 from e2etrust_core.tpm.device import Tpm, flushed, is_secret_refused
+from e2etrust_core.tpm.ek_templates import EkKind
 from e2etrust_core.tpm.errors import UnwrapRefused
-from e2etrust_core.tpm.keys import endorsement_session, loaded_ek
+from e2etrust_core.tpm.keys import ek_session, loaded_ek
 from e2etrust_core.tpm.pcr import tss_selection
 from e2etrust_core.tpm.salt_key import KnownHost, salt_key, salt_name
 from e2etrust_core.tpm.sessions import policy_session
@@ -48,15 +49,16 @@ def unwrap_key(tpm: Tpm, host: KnownHost, wrapped: WrappedKey) -> bytes:
     public = TPM2B_PUBLIC(publicArea=TPMT_PUBLIC.unmarshal(area)[0])
     duplicate = TPM2B_PRIVATE(unsized(wrapped.duplicate, "wrapped key"))
     seed = TPM2B_ENCRYPTED_SECRET(unsized(wrapped.encrypted_seed, "wrapped key"))
+    kind = host.ak.ek_kind
     with tpm.connected() as esys:
         try:
-            with loaded_ek(tpm, esys, host.ak.ek_kind) as ek:
-                private = _import(esys, ek, public, duplicate, seed)
+            with loaded_ek(tpm, esys, kind) as ek:
+                private = _import(esys, kind, ek, public, duplicate, seed)
             name = salt_name(tpm, esys, host)
             with (
-                loaded_ek(tpm, esys, host.ak.ek_kind) as ek,
+                loaded_ek(tpm, esys, kind) as ek,
                 salt_key(tpm, esys, host, ek) as salt,
-                flushed(esys, _load(esys, ek, private, public)) as sealed,
+                flushed(esys, _load(esys, kind, ek, private, public)) as sealed,
                 policy_session(esys, salt, name) as session,
             ):
                 wanted = TPMA_SESSION.CONTINUESESSION | TPMA_SESSION.ENCRYPT
@@ -73,18 +75,21 @@ def unwrap_key(tpm: Tpm, host: KnownHost, wrapped: WrappedKey) -> bytes:
 
 def _import(
     esys: ESAPI,
+    kind: EkKind,
     ek: ESYS_TR,
     public: TPM2B_PUBLIC,
     duplicate: TPM2B_PRIVATE,
     seed: TPM2B_ENCRYPTED_SECRET,
 ) -> TPM2B_PRIVATE:
     no_inner_wrap = TPMT_SYM_DEF_OBJECT(algorithm=TPM2_ALG.NULL)
-    with endorsement_session(esys) as session:
+    with ek_session(esys, kind) as session:
         return esys.import_(
             ek, TPM2B_DATA(), public, duplicate, seed, no_inner_wrap, session1=session
         )
 
 
-def _load(esys: ESAPI, ek: ESYS_TR, private: TPM2B_PRIVATE, public: TPM2B_PUBLIC) -> ESYS_TR:
-    with endorsement_session(esys) as session:
+def _load(
+    esys: ESAPI, kind: EkKind, ek: ESYS_TR, private: TPM2B_PRIVATE, public: TPM2B_PUBLIC
+) -> ESYS_TR:
+    with ek_session(esys, kind) as session:
         return esys.load(ek, private, public, session1=session)

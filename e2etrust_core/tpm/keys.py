@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The keys of a host's TPM: the endorsement key with its certificate, and attestation keys.
 
-EK templates L-1 and L-2 and certificate indexes: TCG EK Credential Profile 2.5, B.3.3, B.3.4 and
-2.2.1.4; on the SM2 curve L-2's attributes and policy.  AKs are made under the EK: the endorsement
-hierarchy shows reset and restart counts unobfuscated (TPM 2.0 Library Part 1, 36.7), and the AK's
-qualified name names its EK.
+AKs are made under the EK: the endorsement hierarchy shows reset and restart counts unobfuscated
+(TPM 2.0 Library Part 1, 36.7), and the AK's qualified name names its EK.
 """
 
 from __future__ import annotations
@@ -13,24 +11,19 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import cast, get_args
 
 from tpm2_pytss import (
     ESAPI,
     ESYS_TR,
-    TPM2_ALG,
-    TPM2_ECC,
     TPM2B_PRIVATE,
-    TPM2B_PUBLIC,
     TPM2B_SENSITIVE_CREATE,
-    TPMT_PUBLIC,
     TSS2_Exception,
 )
 
 from e2etrust_core.evidence.quote import check_ak
-from e2etrust_core.evidence.tpm_bytes import sized, uint
+from e2etrust_core.evidence.tpm_bytes import uint
 from e2etrust_core.evidence.tpm_structures import (
-    DECRYPT,
     FIXED_PARENT,
     FIXED_TPM,
     RESTRICTED,
@@ -40,29 +33,27 @@ from e2etrust_core.evidence.tpm_structures import (
     Public,
     decode_public,
 )
-from e2etrust_core.suites import TPM_ALG_RSA, Suite
+from e2etrust_core.suites import HASHES, TPM_ALG_RSA, Suite
 from e2etrust_core.tpm.device import Tpm, flushed, is_refusal
 from e2etrust_core.tpm.ek_nv import ek_certificate
-from e2etrust_core.tpm.errors import KeyLost
+from e2etrust_core.tpm.ek_templates import (
+    EK_TEMPLATES,
+    NO_CIPHER,
+    EkKind,
+    EkTemplate,
+    can_make,
+    ecc,
+    rsa,
+    template,
+    tss_public,
+)
+from e2etrust_core.tpm.errors import EkKindUnsupported, KeyLost
 from e2etrust_core.tpm.nv import has_handle
 from e2etrust_core.tpm.sessions import policy_session
 
-EkKind = Literal["rsa2048", "ecc-p256", "sm2"]
-
-_ADMIN_WITH_POLICY = 1 << 7
-_EK_ATTRIBUTES = (
-    FIXED_TPM | FIXED_PARENT | SENSITIVE_DATA_ORIGIN | _ADMIN_WITH_POLICY | RESTRICTED | DECRYPT
-)
 _AK_ATTRIBUTES = (
     FIXED_TPM | FIXED_PARENT | SENSITIVE_DATA_ORIGIN | USER_WITH_AUTH | RESTRICTED | SIGN
 )
-#: PolicySecret(TPM_RH_ENDORSEMENT), SHA-256 (EK Credential Profile, B.3.3).
-_EK_POLICY = bytes.fromhex("837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa")
-_AES_128_CFB = uint(TPM2_ALG.AES, 2) + uint(128, 2) + uint(TPM2_ALG.CFB, 2)
-_NULL = uint(TPM2_ALG.NULL, 2)
-#: Where provisioning tools leave an EK (TCG TPM v2.0 Provisioning Guidance, 7.8).
-_PERSISTENT = {"rsa2048": 0x81010001, "ecc-p256": 0x81010002}
-_CERTIFICATE = {"rsa2048": 0x01C00002, "ecc-p256": 0x01C0000A, "sm2": 0x01C0001A}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +76,25 @@ class AttestationKey:
 
 
 def read_ek(tpm: Tpm, kind: EkKind | None = None) -> EndorsementKey:
-    """Return the EK of that kind; without *kind* the first that has a certificate, else ECC.
+    """Return the EK of that kind, or of the one that the TPM's maker chose.
 
+    That is, in the order of :data:`.ek_templates.EkKind` and among those that the TPM can make, the
+    first that has a certificate; where none has, the first.
+
+    :raises EkKindUnsupported: the TPM has not the algorithms of *kind*, or of any.
     :raises TpmUnreachable, TpmError: the TPM is away or refused.
     """
     with tpm.connected() as esys:
-        certificates = {each: ek_certificate(esys, _CERTIFICATE[each]) for each in _kinds(kind)}
-        chosen = next((each for each, found in certificates.items() if found), _kinds(kind)[0])
+        asked: list[EkKind] = [*get_args(EkKind)] if kind is None else [kind]
+        kinds = [each for each in asked if can_make(esys, each)]
+        if not kinds:
+            raise EkKindUnsupported(f"the TPM has not the algorithms of {' or '.join(asked)}")
+        numbers = {each: EK_TEMPLATES[each].certificate for each in kinds}
+        chosen = next((each for each in kinds if has_handle(esys, numbers[each])), kinds[0])
+        certificate = ek_certificate(esys, numbers[chosen])
         with loaded_ek(tpm, esys, chosen) as handle:
             public, _, _ = esys.read_public(handle)
-            area = public.publicArea.marshal()
-        return EndorsementKey(chosen, area, certificates[chosen])
+            return EndorsementKey(chosen, public.publicArea.marshal(), certificate)
 
 
 def create_ak(tpm: Tpm, suite: Suite, ek_kind: EkKind) -> AttestationKey:
@@ -107,7 +106,7 @@ def create_ak(tpm: Tpm, suite: Suite, ek_kind: EkKind) -> AttestationKey:
     with (
         tpm.connected() as esys,
         loaded_ek(tpm, esys, ek_kind) as parent,
-        endorsement_session(esys) as session,
+        ek_session(esys, ek_kind) as session,
     ):
         private, public, _, _, _ = esys.create(
             parent, TPM2B_SENSITIVE_CREATE(), template, session1=session
@@ -127,8 +126,11 @@ def check_ak_loads(tpm: Tpm, ak: AttestationKey) -> None:
 
 
 @contextmanager
-def endorsement_session(esys: ESAPI) -> Iterator[ESYS_TR]:
-    """Yield a policy session that satisfies an EK's policy: PolicySecret(endorsement)."""
+def ek_session(esys: ESAPI, kind: EkKind) -> Iterator[ESYS_TR]:
+    """Yield a session that lets an EK of that kind be used as a parent."""
+    if EK_TEMPLATES[kind].by_value:
+        yield ESYS_TR.PASSWORD
+        return
     with policy_session(esys) as session:
         esys.policy_secret(ESYS_TR.ENDORSEMENT, session)
         yield session
@@ -137,8 +139,8 @@ def endorsement_session(esys: ESAPI) -> Iterator[ESYS_TR]:
 @contextmanager
 def loaded_ek(tpm: Tpm, esys: ESAPI, kind: EkKind) -> Iterator[ESYS_TR]:
     """Yield a handle of the EK: where a provisioning tool left it, or made from its template."""
-    template = decode_public(_EK_TEMPLATES[kind])
-    persistent = _persistent_ek(esys, kind, template)
+    template = EK_TEMPLATES[kind]
+    persistent = _persistent_ek(esys, template)
     if persistent is not None:
         try:
             yield persistent
@@ -148,7 +150,7 @@ def loaded_ek(tpm: Tpm, esys: ESAPI, kind: EkKind) -> Iterator[ESYS_TR]:
 
     def make() -> ESYS_TR:
         handle, _, _, _, _ = esys.create_primary(
-            TPM2B_SENSITIVE_CREATE(), tss_public(_EK_TEMPLATES[kind]), ESYS_TR.ENDORSEMENT
+            TPM2B_SENSITIVE_CREATE(), template.tss, ESYS_TR.ENDORSEMENT
         )
         return handle
 
@@ -164,7 +166,7 @@ def loaded_ak(tpm: Tpm, esys: ESAPI, ak: AttestationKey) -> Iterator[ESYS_TR]:
     """
 
     def load() -> ESYS_TR:
-        with loaded_ek(tpm, esys, ak.ek_kind) as parent, endorsement_session(esys) as session:
+        with loaded_ek(tpm, esys, ak.ek_kind) as parent, ek_session(esys, ak.ek_kind) as session:
             private, _ = TPM2B_PRIVATE.unmarshal(ak.private)
             try:
                 return esys.load(parent, private, tss_public(ak.public), session1=session)
@@ -176,15 +178,6 @@ def loaded_ak(tpm: Tpm, esys: ESAPI, ak: AttestationKey) -> Iterator[ESYS_TR]:
     name = "ak " + hashlib.sha256(ak.public + ak.private).hexdigest()
     with flushed(esys, recalled(tpm, esys, name, load)) as handle:
         yield handle
-
-
-def _kinds(kind: EkKind | None) -> list[EkKind]:
-    return [kind] if kind is not None else sorted(get_args(EkKind))
-
-
-def ecc_storage_template(attributes: int, policy: bytes = b"") -> bytes:
-    """Return the TPMT_PUBLIC template of a storage key on P-256 with AES-128-CFB."""
-    return _ecc(TPM2_ECC.NIST_P256, attributes, policy)
 
 
 def recalled(tpm: Tpm, esys: ESAPI, name: str, make: Callable[[], ESYS_TR]) -> ESYS_TR:
@@ -204,15 +197,15 @@ def recalled(tpm: Tpm, esys: ESAPI, name: str, make: Callable[[], ESYS_TR]) -> E
     return handle
 
 
-def _persistent_ek(esys: ESAPI, kind: EkKind, template: Public) -> ESYS_TR | None:
-    number = _PERSISTENT.get(kind)
+def _persistent_ek(esys: ESAPI, template: EkTemplate) -> ESYS_TR | None:
+    number = template.persistent
     if number is None or not has_handle(esys, number):
         return None
     handle = esys.tr_from_tpmpublic(number)
     wanted = False
     try:
         public, _, _ = esys.read_public(handle)
-        wanted = _same_template(public.publicArea.marshal(), template)
+        wanted = _same_template(public.publicArea.marshal(), decode_public(template.public))
     finally:
         if not wanted:
             esys.tr_close(handle)
@@ -233,41 +226,10 @@ def _same_template(public: bytes, template: Public) -> bool:
     return same and sizes[0] == sizes[1]
 
 
-def tss_public(area: bytes) -> TPM2B_PUBLIC:
-    """Return a TPMT_PUBLIC for the TSS."""
-    public, _ = TPMT_PUBLIC.unmarshal(area)
-    return TPM2B_PUBLIC(publicArea=public)
-
-
-def _template(kind: int, attributes: int, policy: bytes, rest: bytes) -> bytes:
-    head = uint(kind, 2) + uint(TPM2_ALG.SHA256, 2) + uint(attributes, 4) + sized(policy)
-    return head + rest
-
-
-def _ecc(curve: int, attributes: int, policy: bytes) -> bytes:
-    rest = _AES_128_CFB + _NULL + uint(curve, 2) + _NULL + sized(bytes(32)) * 2
-    return _template(TPM2_ALG.ECC, attributes, policy, rest)
-
-
-_EK_TEMPLATES: dict[str, bytes] = {
-    "rsa2048": _template(
-        TPM2_ALG.RSA,
-        _EK_ATTRIBUTES,
-        _EK_POLICY,
-        _AES_128_CFB + _NULL + uint(2048, 2) + uint(0, 4) + sized(bytes(256)),
-    ),
-    "ecc-p256": _ecc(TPM2_ECC.NIST_P256, _EK_ATTRIBUTES, _EK_POLICY),
-    # The profile's own template for this curve (H-5) wants SM3 and SM4, which few TPMs have: this
-    # is L-2 on the SM2 curve.
-    "sm2": _ecc(TPM2_ECC.SM2_P256, _EK_ATTRIBUTES, _EK_POLICY),
-}
-
-
 def _ak_template(suite: Suite) -> bytes:
     scheme = uint(suite.scheme, 2) + uint(suite.hash.alg_id, 2)
     if suite.key == TPM_ALG_RSA:
-        rest = _NULL + scheme + uint(2048, 2) + uint(0, 4) + sized(b"")
+        rest = rsa(2048, NO_CIPHER, scheme)
     else:
-        curve = cast(int, suite.curve)
-        rest = _NULL + scheme + uint(curve, 2) + _NULL + sized(b"") * 2
-    return _template(suite.key, _AK_ATTRIBUTES, b"", rest)
+        rest = ecc(cast(int, suite.curve), NO_CIPHER, scheme)
+    return template(suite.key, HASHES["sha256"], _AK_ATTRIBUTES, b"", rest)

@@ -17,6 +17,7 @@ from tpm2_pytss import (
     ESAPI,
     ESYS_TR,
     TPM2_ALG,
+    TPM2_ECC,
     TPM2B_DATA,
     TPM2B_SENSITIVE_CREATE,
     TPMT_SIG_SCHEME,
@@ -36,20 +37,23 @@ from e2etrust_core.evidence.tpm_structures import (
     decode_public,
     name_of,
 )
-from e2etrust_core.suites import TPM_ECC_SM2_P256
+from e2etrust_core.suites import HASHES, TPM_ECC_SM2_P256
 from e2etrust_core.tpm.device import Tpm, flushed
+from e2etrust_core.tpm.ek_templates import AES_128, ecc, template, tss_public
 from e2etrust_core.tpm.errors import SaltKeyForeign
 from e2etrust_core.tpm.keys import (
     AttestationKey,
-    ecc_storage_template,
     loaded_ak,
     recalled,
-    tss_public,
 )
 
 _NONCE = 32
 _ATTRIBUTES = (
     FIXED_TPM | FIXED_PARENT | SENSITIVE_DATA_ORIGIN | USER_WITH_AUTH | NO_DA | RESTRICTED | DECRYPT
+)
+#: A storage key on P-256 that protects by AES-128.
+_TEMPLATE = template(
+    TPM2_ALG.ECC, HASHES["sha256"], _ATTRIBUTES, b"", ecc(TPM2_ECC.NIST_P256, AES_128, unique=32)
 )
 
 
@@ -103,9 +107,8 @@ def salt_key(tpm: Tpm, esys: ESAPI, host: KnownHost, ek: ESYS_TR) -> Iterator[ES
 @contextmanager
 def _storage_key(tpm: Tpm, esys: ESAPI) -> Iterator[ESYS_TR]:
     def make() -> ESYS_TR:
-        template = tss_public(ecc_storage_template(_ATTRIBUTES))
         handle, _, _, _, _ = esys.create_primary(
-            TPM2B_SENSITIVE_CREATE(), template, ESYS_TR.ENDORSEMENT
+            TPM2B_SENSITIVE_CREATE(), tss_public(_TEMPLATE), ESYS_TR.ENDORSEMENT
         )
         return handle
 

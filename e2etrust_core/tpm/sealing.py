@@ -45,8 +45,9 @@ from e2etrust_core.evidence.tpm_structures import (
 )
 from e2etrust_core.suites import HASHES
 from e2etrust_core.tpm.device import Tpm, flushed, is_refusal
+from e2etrust_core.tpm.ek_templates import EkKind
 from e2etrust_core.tpm.errors import KeyLost, PolicyUnsatisfied
-from e2etrust_core.tpm.keys import EndorsementKey, endorsement_session, loaded_ek
+from e2etrust_core.tpm.keys import EndorsementKey, ek_session, loaded_ek
 from e2etrust_core.tpm.nv import opened_nv
 from e2etrust_core.tpm.pcr import tss_selection
 from e2etrust_core.tpm.sessions import check_name, encrypted_session, policy_session
@@ -78,7 +79,7 @@ def seal(tpm: Tpm, ek: EndorsementKey, secret: bytes, steps: tuple[Step, ...]) -
     with (
         tpm.connected() as esys,
         loaded_ek(tpm, esys, ek.kind) as parent,
-        endorsement_session(esys) as session,
+        ek_session(esys, ek.kind) as session,
         encrypted_session(esys, parent, name_of(ek.public)) as hidden,
     ):
         private, public, _, _, _ = esys.create(
@@ -97,7 +98,7 @@ def unseal(tpm: Tpm, ek: EndorsementKey, sealed: Sealed, steps: tuple[Step, ...]
     """
     with tpm.connected() as esys, loaded_ek(tpm, esys, ek.kind) as parent:
         check_name(esys, parent, name_of(ek.public))
-        with flushed(esys, _load(esys, parent, sealed)) as handle:
+        with flushed(esys, _load(esys, parent, ek.kind, sealed)) as handle:
             try:
                 with policy_session(esys, parent, name_of(ek.public)) as session:
                     wanted = TPMA_SESSION.CONTINUESESSION | TPMA_SESSION.ENCRYPT
@@ -154,9 +155,9 @@ def _satisfy_authorized(esys: ESAPI, session: ESYS_TR, step: Authorized) -> None
 _HIERARCHIES = {0x40000001: ESYS_TR.OWNER, 0x4000000B: ESYS_TR.ENDORSEMENT}
 
 
-def _load(esys: ESAPI, parent: ESYS_TR, sealed: Sealed) -> ESYS_TR:
+def _load(esys: ESAPI, parent: ESYS_TR, kind: EkKind, sealed: Sealed) -> ESYS_TR:
     private, _ = TPM2B_PRIVATE.unmarshal(sealed.private)
-    with endorsement_session(esys) as session:
+    with ek_session(esys, kind) as session:
         try:
             return esys.load(parent, private, _public(sealed.public), session1=session)
         except TSS2_Exception as exc:

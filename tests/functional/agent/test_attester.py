@@ -24,8 +24,8 @@ from e2etrust_core.evidence.tpm_structures import name_of
 from e2etrust_core.launch import attest_binding
 from e2etrust_core.messages import Challenge
 from e2etrust_core.tpm.device import Tpm, open_tpm
+from e2etrust_core.tpm.ek_templates import EkKind
 from e2etrust_core.tpm.errors import PcrsUnstable, UnwrapRefused
-from e2etrust_core.tpm.keys import EkKind
 from e2etrust_core.tpm.pcr import extend_pcr, read_pcrs
 from tests.functional.swtpm_fixture import EmulatedTpm
 
@@ -53,7 +53,7 @@ def test_identity_is_made_once_and_kept_private(swtpm: str, tmp_path: Path, suit
     assert (tmp_path / "s").stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("ek", ["rsa2048", "ecc-p256", "sm2"])
+@pytest.mark.parametrize("ek", ["rsa2048", "ecc-p256", "sm2", "ecc-p384"])
 def test_host_enrols_with_the_endorsement_key_that_is_asked_for(
     swtpm: str, tmp_path: Path, ek: EkKind
 ) -> None:

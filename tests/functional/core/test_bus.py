@@ -21,9 +21,10 @@ from e2etrust_core.suites import ECC_P256_SHA256, SM2_SHA256
 from e2etrust_core.tpm.certify import certify_key, certify_nv
 from e2etrust_core.tpm.credential import activate_credential
 from e2etrust_core.tpm.device import Tpm, open_tpm
+from e2etrust_core.tpm.ek_templates import EkKind
 from e2etrust_core.tpm.errors import SaltKeyForeign, TpmError
 from e2etrust_core.tpm.key_unwrap import unwrap_key
-from e2etrust_core.tpm.keys import EkKind, create_ak, read_ek
+from e2etrust_core.tpm.keys import create_ak, read_ek
 from e2etrust_core.tpm.nv import define_nv, undefine_nv, write_nv
 from e2etrust_core.tpm.pcr import read_pcrs
 from e2etrust_core.tpm.quote import take_quote

@@ -12,45 +12,32 @@ import secrets
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tpm2_pytss import (
-    ESYS_TR,
-    TPM2_ALG,
-    TPM2B_DATA,
-    TPM2B_ENCRYPTED_SECRET,
-    TPM2B_ID_OBJECT,
-    TPM2B_PRIVATE,
-    TPM2B_SENSITIVE_CREATE,
-    TPMT_SYM_DEF_OBJECT,
-)
 
 from e2etrust_core.evidence import errors
 from e2etrust_core.evidence.credential import make_credential
+from e2etrust_core.evidence.ek_certificate import verify_ek_certificate
 from e2etrust_core.evidence.key_wrap import wrap_for_host
 from e2etrust_core.evidence.quote import verify_quote
-from e2etrust_core.evidence.tpm_bytes import sized, uint, unsized
 from e2etrust_core.evidence.tpm_structures import name_of
 from e2etrust_core.suites import SM2_SM3
 from e2etrust_core.tpm.credential import activate_credential
-from e2etrust_core.tpm.device import Tpm, flushed, open_tpm
+from e2etrust_core.tpm.device import Tpm, open_tpm
 from e2etrust_core.tpm.errors import UnwrapRefused
 from e2etrust_core.tpm.key_unwrap import unwrap_key
-from e2etrust_core.tpm.keys import create_ak, read_ek, tss_public
-from e2etrust_core.tpm.pcr import active_banks, extend_pcr, read_pcrs, tss_selection
+from e2etrust_core.tpm.keys import create_ak, read_ek
+from e2etrust_core.tpm.pcr import active_banks, extend_pcr, read_pcrs
 from e2etrust_core.tpm.quote import take_quote
 from e2etrust_core.tpm.salt_key import KnownHost
-from e2etrust_core.tpm.sessions import policy_session
-from tests.functional.core.test_tpm import in_use
+from tests.functional.core.test_tpm import in_use, tools
+from tests.functional.core.test_tpm_subset import certify_sm2_ek
 from tests.functional.swtpm_fixture import EmulatedTpm
-from tests.unit.core.sm2_tpm import SM2_CURVE, SM2_SCHEME, SM3, SM4_128_CFB
-from tests.unit.core.software_tpm import AK_ATTRIBUTES, NULL
+from tests.unit.core.evidence.test_ek_certificate import Sm2Authority
 
 SELECTION = {"sm3_256": [0, 7, 16]}
-#: EK Credential Profile, template H-5, but for its policy, which userWithAuth makes an alternative.
-EK_ATTRIBUTES = 0x000300F2
-ECC = uint(0x0023, 2)
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +59,14 @@ def sm_tpm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tpm]:
         made.power_off()
 
 
-def test_host_of_suite_sm2_sm3_enrols_attests_and_opens_a_key_over_a_live_sm3_bank(sm_tpm):
+@pytest.mark.parametrize("kind", ["sm2", "sm2-sm3"])
+def test_host_of_suite_sm2_sm3_enrols_attests_and_opens_a_key_over_a_live_sm3_bank(sm_tpm, kind):
     assert set(active_banks(sm_tpm)) == {"sm3_256", "sha256"}
-    ak, ek = create_ak(sm_tpm, SM2_SM3, "sm2"), read_ek(sm_tpm, "sm2")
+    ak, ek = create_ak(sm_tpm, SM2_SM3, kind), read_ek(sm_tpm, kind)
     host, secret, nonce = KnownHost(ak, ek.public), secrets.token_bytes(32), b"nonce"
-    credential = make_credential(ek.public, name_of(ak.public), secret)
-    assert activate_credential(sm_tpm, host, *credential) == secret
+    for _ in range(8):  # a coordinate begins with zeros now and then
+        credential = make_credential(ek.public, name_of(ak.public), secret)
+        assert activate_credential(sm_tpm, host, *credential) == secret
     extend_pcr(sm_tpm, 16, {"sm3_256": b"\1" * 32})
     quote = take_quote(sm_tpm, ak, nonce, SELECTION)
     facts = verify_quote(quote, ak.public, nonce, SELECTION, ek.public)
@@ -92,42 +81,15 @@ def test_host_of_suite_sm2_sm3_enrols_attests_and_opens_a_key_over_a_live_sm3_ba
     assert in_use(sm_tpm) == []
 
 
-def ecc_template(attributes: int, symmetric: bytes, scheme: bytes) -> bytes:
-    head = ECC + SM3 + uint(attributes, 4) + sized(b"")
-    return head + symmetric + scheme + SM2_CURVE + NULL + sized(b"") * 2
-
-
-def test_tpm_opens_what_was_made_for_an_ek_named_by_sm3_that_protects_by_sm4(sm_tpm):
-    nothing, secret = TPM2B_SENSITIVE_CREATE(), secrets.token_bytes(32)
-    with sm_tpm.connected() as esys:
-        template = tss_public(ecc_template(EK_ATTRIBUTES, SM4_128_CFB, NULL))
-        ek, public, *_ = esys.create_primary(nothing, template, ESYS_TR.ENDORSEMENT)
-        with flushed(esys, ek):
-            area = public.publicArea.marshal()
-            template = tss_public(ecc_template(AK_ATTRIBUTES, NULL, SM2_SCHEME + SM3))
-            private, ak_public, *_ = esys.create(ek, nothing, template)
-            name = name_of(ak_public.publicArea.marshal())
-            with flushed(esys, esys.load(ek, private, ak_public)) as ak:
-                for _ in range(8):  # a coordinate begins with zeros now and then
-                    blob, seed = (unsized(one, "") for one in make_credential(area, name, secret))
-                    found = esys.activate_credential(
-                        ak, ek, TPM2B_ID_OBJECT(blob), TPM2B_ENCRYPTED_SECRET(seed)
-                    )
-                    assert bytes(found) == secret
-            assert open_wrapped(sm_tpm, esys, ek, area, secret) == secret
-
-
-def open_wrapped(tpm: Tpm, esys, ek: ESYS_TR, ek_public: bytes, secret: bytes) -> bytes:
-    wrapped = wrap_for_host(ek_public, secret, SELECTION, read_pcrs(tpm, SELECTION))
-    public = tss_public(unsized(wrapped.public, ""))
-    private = esys.import_(
-        ek,
-        TPM2B_DATA(),
-        public,
-        TPM2B_PRIVATE(unsized(wrapped.duplicate, "")),
-        TPM2B_ENCRYPTED_SECRET(unsized(wrapped.encrypted_seed, "")),
-        TPMT_SYM_DEF_OBJECT(algorithm=TPM2_ALG.NULL),
-    )
-    with flushed(esys, esys.load(ek, private, public)) as sealed, policy_session(esys) as session:
-        esys.policy_pcr(session, None, tss_selection(SELECTION))
-        return bytes(esys.unseal(sealed, session1=session))
+def test_certificate_in_nv_is_that_of_the_profiles_sm2_key_where_the_tpm_can_make_it(
+    sm_tpm, tmp_path
+):
+    assert read_ek(sm_tpm).kind == "ecc-p256"  # no certificate, whichever it is
+    authority = Sm2Authority(tmp_path)
+    certificate = certify_sm2_ek(authority, read_ek(sm_tpm, "sm2-sm3").public)
+    (tmp_path / "area").write_bytes(certificate)
+    tools(sm_tpm, "nvdefine", "0x01C0001A", "-C", "o", "-s", len(certificate))
+    tools(sm_tpm, "nvwrite", "0x01C0001A", "-C", "o", "-i", tmp_path / "area")
+    found = read_ek(sm_tpm)
+    assert (found.kind, found.certificate) == ("sm2-sm3", certificate)
+    verify_ek_certificate(certificate, found.public, authority.pem, datetime.now(UTC))

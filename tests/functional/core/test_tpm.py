@@ -78,6 +78,15 @@ def test_ek_is_the_one_its_certificate_vouches_for(tpm, emulated_tpm):
     verify_ek_certificate(ek.certificate, ek.public, emulated_tpm.ca_bundle, datetime.now(UTC))
 
 
+def test_certificate_in_nv_decides_which_ek_is_the_hosts(tpm):
+    tools(tpm, "nvundefine", "0x01C00002", "-C", "p")
+    found = read_ek(tpm)
+    assert (found.kind, bool(found.certificate)) == ("ecc-p384", True)
+    tools(tpm, "nvundefine", "0x01C00016", "-C", "p")
+    found = read_ek(tpm)
+    assert (found.kind, found.certificate) == ("ecc-p256", None)
+
+
 def test_cve_2021_3406_ek_of_another_tpm_is_not_covered_by_the_certificate(tpm, swtpm_factory):
     other = swtpm_factory()
     stolen = read_ek(tpm).certificate

@@ -17,6 +17,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
+from tpm2_pytss import ESYS_TR, TPM2B_SENSITIVE_CREATE
 
 from e2etrust_core.errors import InputError
 from e2etrust_core.evidence import errors
@@ -25,7 +26,9 @@ from e2etrust_core.evidence.certified import (
     verify_certified_key,
     verify_certified_nv,
 )
+from e2etrust_core.evidence.credential import make_credential
 from e2etrust_core.evidence.ek_certificate import verify_ek_certificate
+from e2etrust_core.evidence.key_wrap import wrap_for_host
 from e2etrust_core.evidence.object_policy import (
     Approval,
     Authorized,
@@ -35,6 +38,7 @@ from e2etrust_core.evidence.object_policy import (
     policy_digest,
     to_be_signed,
 )
+from e2etrust_core.evidence.quote import verify_quote
 from e2etrust_core.evidence.tpm_bytes import sized, uint
 from e2etrust_core.evidence.tpm_structures import (
     SIGN,
@@ -45,9 +49,18 @@ from e2etrust_core.evidence.tpm_structures import (
 )
 from e2etrust_core.suites import ECC_P256_SHA256, SM2_SHA256
 from e2etrust_core.tpm.certify import certify_key, certify_nv
-from e2etrust_core.tpm.device import Tpm, open_tpm
+from e2etrust_core.tpm.credential import activate_credential
+from e2etrust_core.tpm.device import Tpm, flushed, open_tpm
 from e2etrust_core.tpm.ek_nv import read_ek_chain
-from e2etrust_core.tpm.errors import KeyLost, NvFailed, PolicyUnsatisfied, SaltKeyForeign
+from e2etrust_core.tpm.ek_templates import EK_TEMPLATES
+from e2etrust_core.tpm.errors import (
+    EkKindUnsupported,
+    KeyLost,
+    NvFailed,
+    PolicyUnsatisfied,
+    SaltKeyForeign,
+)
+from e2etrust_core.tpm.key_unwrap import unwrap_key
 from e2etrust_core.tpm.keys import create_ak, loaded_ek, read_ek
 from e2etrust_core.tpm.nv import (
     define_nv,
@@ -60,6 +73,8 @@ from e2etrust_core.tpm.nv import (
     write_nv,
 )
 from e2etrust_core.tpm.pcr import extend_pcr, read_pcrs
+from e2etrust_core.tpm.quote import take_quote
+from e2etrust_core.tpm.salt_key import KnownHost
 from e2etrust_core.tpm.sealing import satisfy, seal, unseal
 from e2etrust_core.tpm.sessions import encrypted_session, policy_session
 from tests.functional.core.mssim_bridge import MssimBridge, swtpm_at
@@ -330,6 +345,36 @@ def test_tpm_is_reached_over_the_simulators_protocol(chip, tpm):
     ):
         assert read_ek(other, "ecc-p256") == before
         assert in_use(other) == []
+
+
+def test_certified_p384_key_is_the_one_that_its_template_makes(tpm, chip):
+    """swtpm_setup made key and certificate, and left the key behind where provisioning does."""
+    ek = read_ek(tpm, "ecc-p384")
+    verify_ek_certificate(ek.certificate, ek.public, chip.ca_bundle, datetime.now(UTC))
+    with tpm.connected() as esys:
+        made, public, *_ = esys.create_primary(
+            TPM2B_SENSITIVE_CREATE(), EK_TEMPLATES["ecc-p384"].tss, ESYS_TR.ENDORSEMENT
+        )
+        with flushed(esys, made):
+            assert public.publicArea.marshal() == ek.public
+
+
+@pytest.mark.parametrize("kind", ["ecc-p384", "rsa3072"])
+def test_keys_of_the_high_range_do_all_that_an_ek_has_to(tpm, kind):
+    ek, ak = read_ek(tpm, kind), create_ak(tpm, ECC_P256_SHA256, kind)
+    host, selection = KnownHost(ak, ek.public), {"sha256": [7]}
+    credential = make_credential(ek.public, name_of(ak.public), SECRET)
+    assert activate_credential(tpm, host, *credential) == SECRET
+    quote = take_quote(tpm, ak, b"nonce", selection)
+    facts = verify_quote(quote, ak.public, b"nonce", selection, ek.public)
+    wrapped = wrap_for_host(ek.public, SECRET, selection, facts.pcrs)
+    assert unwrap_key(tpm, host, wrapped) == SECRET
+    assert unseal(tpm, ek, seal(tpm, ek, SECRET, (pcrs(tpm),)), (pcrs(tpm),)) == SECRET
+
+
+def test_kind_that_the_tpm_has_no_algorithms_for_is_named(tpm):
+    with pytest.raises(EkKindUnsupported, match="sm2-sm3"):
+        read_ek(tpm, "sm2-sm3")
 
 
 def test_certificate_of_the_sm2_ek_is_read_from_nv_and_chains(tpm, tmp_path):

@@ -22,7 +22,8 @@ from e2etrust_core.launch import (
 from e2etrust_core.suites import ECC_P256_SHA256, Suite
 from e2etrust_core.tpm.credential import activate_credential
 from e2etrust_core.tpm.device import Tpm
-from e2etrust_core.tpm.keys import EkKind, create_ak, read_ek
+from e2etrust_core.tpm.ek_templates import EkKind
+from e2etrust_core.tpm.keys import create_ak, read_ek
 from e2etrust_core.tpm.quote import take_quote
 from e2etrust_core.tpm.salt_key import KnownHost
 

@@ -152,6 +152,14 @@ def test_host_of_sm2_keys_alone_enrols_by_the_operators_word_and_starts_servers(
     assert unwrap_key(host.tpm, host.known, grant.wrapped_key) == IMAGE_KEY
 
 
+def test_host_enrols_by_the_certificate_of_its_p384_key_and_starts_servers(laboratory):
+    host = Host("host1", Tpm(laboratory.first.tcti), laboratory.call, ek_kind="ecc-p384")
+    host.enrol()
+    assert host.attest().trusted
+    grant = host.launch(key_id=GRANTED)
+    assert unwrap_key(host.tpm, host.known, grant.wrapped_key) == IMAGE_KEY
+
+
 def test_certificate_of_another_key_beside_an_sm2_key_is_of_no_use(laboratory):
     host = Host("host1", Tpm(laboratory.first.tcti), laboratory.call, SM2_SHA256, "sm2")
     with refused("EK_CERT_OTHER_KEY"):
