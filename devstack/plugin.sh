@@ -107,6 +107,7 @@ function configure_e2etrust_agent {
         iniset -sudo $E2ETRUST_AGENT_CONF agent tcti "swtpm:path=$(e2etrust_tpm_socket)"
         iniset -sudo $E2ETRUST_AGENT_CONF agent event_log ""
         iniset -sudo $E2ETRUST_AGENT_CONF agent ima_list ""
+        iniset -sudo $E2ETRUST_AGENT_CONF agent systemd_log ""
     fi
     iniset $NOVA_CPU_CONF libvirt swtpm_enabled True
     sudo $E2ETRUST_BIN_DIR/e2etrust-host-setup --commands $E2ETRUST_BIN_DIR

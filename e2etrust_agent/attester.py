@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes evidence of this host: quote, event log, IMA list, running domains."""
+"""Takes evidence of this host: quote, measurement logs, running domains."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from e2etrust_agent.domains import QemuDomain
-from e2etrust_agent.errors import StateError
+from e2etrust_agent.errors import EventLogUnreadableError
 from e2etrust_agent.identity import Identity
 from e2etrust_agent.launches import LaunchBook
+from e2etrust_agent.measurement_logs import MeasurementLogs
 from e2etrust_core.evidence.model import (
-    MAX_EVENT_LOG,
-    MAX_IMA_PART,
     HostEvidence,
     PcrSelection,
     Quote,
@@ -33,43 +31,6 @@ from e2etrust_core.tpm.salt_key import KnownHost
 _TRIES = 5
 
 Binding = Callable[[bytes, list[RunningDomain]], bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class MeasurementLogs:
-    """Where this host's kernel shows what was measured; None: it has no such log."""
-
-    event_log: Path | None = None
-    ima_list: Path | None = None
-
-    def read_event_log(self) -> bytes | None:
-        """:raises StateError: it cannot be read, or is too long."""
-        return _read(self.event_log, 0, MAX_EVENT_LOG, "event log", "event_log")
-
-    def read_ima_list(self, offset: int) -> bytes | None:
-        """Return the list from byte *offset* on.
-
-        :raises StateError: it cannot be read, or the rest is too long to send.
-        """
-        return _read(self.ima_list, offset, MAX_IMA_PART, "IMA list", "ima_list")
-
-
-def _read(path: Path | None, offset: int, limit: int, what: str, option: str) -> bytes | None:
-    if path is None:
-        return None
-    code = f"{what.upper().replace(' ', '_')}_UNREADABLE"
-    try:
-        with path.open("rb") as stream:
-            stream.seek(offset)
-            found = stream.read(limit + 1)
-    except OSError as exc:
-        remedy = f"Check [agent] {option}."
-        raise StateError(
-            f"{what} cannot be read: {exc.strerror}", code=code, remedy=remedy
-        ) from exc
-    if len(found) > limit:
-        raise StateError(f"{what} is longer than {limit} bytes", code=code)
-    return found
 
 
 class Attester:
@@ -93,16 +54,17 @@ class Attester:
         """Answer *challenge*; ``binding(nonce, domains)`` gives the quote's qualifying data.
 
         :raises DomainsUnreadableError: what runs here is not known, so nothing is claimed.
-        :raises StateError: the event log or IMA list is wanted and cannot be read.
+        :raises StateError: a log that is wanted cannot be read.
         :raises e2etrust_core.tpm.errors.TpmError: the TPM does not answer or refuses.
         """
         domains = self._book.evidence(self._domains())
         qualifying = binding(challenge.nonce, domains)
         if challenge.event_log:
             log, quote = self._quote_with_log(qualifying, challenge.selection)
+            later = self._logs.read_systemd_log()
         else:
-            log, quote = None, self.quote(qualifying, challenge.selection)
-        found = HostEvidence(quote=quote, event_log=log, domains=domains)
+            log, quote, later = None, self.quote(qualifying, challenge.selection), None
+        found = HostEvidence(quote=quote, event_log=log, domains=domains, later_log=later)
         return found if challenge.ima is None else self._with_ima(found, challenge.ima)
 
     def _quote_with_log(
@@ -115,9 +77,8 @@ class Attester:
             before, log = log, self._logs.read_event_log()
             if log == before:
                 return log, quote
-        raise StateError(
+        raise EventLogUnreadableError(
             f"the event log grew during each of {_TRIES} quotes",
-            code="EVENT_LOG_UNREADABLE",
             remedy="Find out what measures into it all the time; the agent tries again.",
         )
 

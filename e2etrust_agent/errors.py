@@ -42,6 +42,27 @@ class StateError(AgentError):
     )
 
 
+class EventLogUnreadableError(StateError):
+    """The firmware's event log is asked for and cannot be read, is too long, or does not rest."""
+
+    code = "EVENT_LOG_UNREADABLE"
+    remedy = "Check [agent] event_log."
+
+
+class ImaListUnreadableError(StateError):
+    """The IMA list is asked for and cannot be read, or more of it is new than can be sent."""
+
+    code = "IMA_LIST_UNREADABLE"
+    remedy = "Check [agent] ima_list."
+
+
+class SystemdLogUnreadableError(StateError):
+    """What systemd measured is there and cannot be read."""
+
+    code = "SYSTEMD_LOG_UNREADABLE"
+    remedy = "Check [agent] systemd_log."
+
+
 class DomainsUnreadableError(AgentError):
     """The list of running domains cannot be read, so no evidence is sent."""
 

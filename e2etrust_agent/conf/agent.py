@@ -67,6 +67,11 @@ AGENT_OPTS = [
         "has none. What the verifier knows of it already is not sent again.",
     ),
     cfg.StrOpt(
+        "systemd_log",
+        default="/run/log/systemd/tpm2-measure.log",
+        help="What systemd measured after the firmware; sent with the event log where it is there.",
+    ),
+    cfg.StrOpt(
         "libvirt_uri",
         default="qemu:///system",
         help="libvirt through which a guest is asked for its evidence.",

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from e2etrust_agent.attester import MeasurementLogs
 from e2etrust_agent.conf import agent
+from e2etrust_agent.measurement_logs import MeasurementLogs
 from e2etrust_core.tpm.ek_templates import EkKind
 
 
@@ -52,7 +52,9 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         ek=None if group.ek == "auto" else group.ek,
         socket=Path(group.socket),
         state_dir=Path(group.state_dir),
-        logs=MeasurementLogs(_path(group.event_log), _path(group.ima_list)),
+        logs=MeasurementLogs(
+            _path(group.event_log), _path(group.ima_list), _path(group.systemd_log)
+        ),
         libvirt_uri=group.libvirt_uri,
         domain_status_dir=Path(group.domain_status_dir),
         every_server=group.demand == "always",

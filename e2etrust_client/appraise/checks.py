@@ -33,7 +33,7 @@ from e2etrust_core.evidence.ek_certificate import verify_ek_certificate
 from e2etrust_core.evidence.errors import ImaListMismatch, QuoteError, SignerForeign
 from e2etrust_core.evidence.event_log import INFORMATIVE, EventLog
 from e2etrust_core.evidence.ima_list import IMA_PCR, entries_quoted, parse_ima_list
-from e2etrust_core.evidence.later_log import events_quoted, joined
+from e2etrust_core.evidence.later_log import joined_as_quoted
 from e2etrust_core.evidence.model import HostEvidence, PcrSelection
 from e2etrust_core.evidence.quote import (
     QUOTE_CHECKS,
@@ -167,9 +167,7 @@ def _with_later(
 ) -> tuple[EventLog, int]:
     """Return the log with as many records of the later one as were quoted, and how many."""
     seeds = {bank: seed for bank in log.banks if (seed := _seed(question.launch_measurement, bank))}
-    counted = events_quoted(log, later, recorded.quote.pcrs, seeds)
-    counted = len(later.events) if counted is None else counted
-    return joined(log, later, counted), counted
+    return joined_as_quoted(log, later, recorded.quote.pcrs, seeds)
 
 
 def _selection(recorded: RecordedQuote, policy: HostPolicy | None) -> PcrSelection:

@@ -35,8 +35,9 @@ from e2etrust_core.appraisal.reference import Appraisal, ClockSeen, HostReferenc
 from e2etrust_core.appraisal.tpm_checks import check_tpm
 from e2etrust_core.errors import EvidenceError
 from e2etrust_core.evidence.device_mapper import DM_BUFFERS
-from e2etrust_core.evidence.errors import ImaListMismatch
-from e2etrust_core.evidence.event_log import EventLog, parse_event_log
+from e2etrust_core.evidence.errors import ImaListMismatch, LaterLogError
+from e2etrust_core.evidence.event_log import EventLog
+from e2etrust_core.evidence.later_log import measured_log
 from e2etrust_core.evidence.model import MAX_DOMAINS, HostEvidence, PcrSelection, RunningDomain
 from e2etrust_core.evidence.quote import QuoteFacts
 
@@ -164,10 +165,21 @@ def check_event_log(policy: HostPolicy, evidence: HostEvidence, facts: QuoteFact
         raise PolicyEmpty(f"policy {policy.name} names no PCR bank to hold the event log against")
     if evidence.event_log is None:
         raise EventLogAbsent(f"policy {policy.name} asks for an event log and none was sent")
-    log = parse_event_log(evidence.event_log)
+    quoted = {
+        bank: {index: value for index, value in facts.pcrs.get(bank, {}).items() if index in asked}
+        for bank, asked in replayed.items()
+    }
+    fault: LaterLogError | None = None
+    try:
+        log = measured_log(evidence.event_log, evidence.later_log, quoted)
+    except LaterLogError as exc:
+        # Nothing of it may have been extended into the PCRs that count here.
+        log, fault = measured_log(evidence.event_log, None, quoted), exc
     wrong: list[str] = []
     for bank, indexes in replayed.items():
-        wrong += replay_differences(log, {bank: facts.pcrs.get(bank, {})}, indexes)
+        wrong += replay_differences(log, {bank: quoted[bank]}, indexes)
+    if wrong and fault is not None:
+        raise fault
     if wrong:
         raise EventLogMismatch(f"the event log does not come to the quoted PCR {', '.join(wrong)}")
     return log

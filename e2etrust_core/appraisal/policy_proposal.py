@@ -22,8 +22,10 @@ from e2etrust_core.appraisal.policy_events import events_document
 from e2etrust_core.appraisal.recorded import RecordedAppraisal
 from e2etrust_core.appraisal.tpm_proposal import propose_tpm
 from e2etrust_core.errors import E2ETrustError
-from e2etrust_core.evidence.event_log import INFORMATIVE, EventLog, parse_event_log
+from e2etrust_core.evidence.event_log import INFORMATIVE, EventLog
 from e2etrust_core.evidence.ima_list import IMA_PCR
+from e2etrust_core.evidence.later_log import measured_log
+from e2etrust_core.evidence.model import PcrValues
 
 #: Values that change while a host runs, or by whoever asks: nothing to hold a host to.
 _RESTLESS = {IMA_PCR, 16, 23}
@@ -60,8 +62,8 @@ def propose_policy(
     :raises PolicyEmpty: nothing was quoted that a policy could hold a host to.
     """
     bank, values = _bank(recorded)
-    log = _log(recorded)
     steady = sorted(set(values) - _RESTLESS)
+    log = _log(recorded, {bank: {index: values[index] for index in steady}})
     by_events = _borne_out(log, bank, values, steady)
     by_value = [index for index in steady if index not in by_events]
     document: dict[str, Any] = {"name": name, "hosts": hosts}
@@ -98,11 +100,12 @@ def _bank(recorded: RecordedAppraisal) -> tuple[str, dict[int, bytes]]:
     return bank, quoted[bank]
 
 
-def _log(recorded: RecordedAppraisal) -> EventLog | None:
-    if recorded.evidence.event_log is None:
+def _log(recorded: RecordedAppraisal, quoted: PcrValues) -> EventLog | None:
+    evidence = recorded.evidence
+    if evidence.event_log is None:
         return None
     try:
-        return parse_event_log(recorded.evidence.event_log)
+        return measured_log(evidence.event_log, evidence.later_log, quoted)
     except E2ETrustError:
         return None  # the values are what is left to say
 

@@ -123,6 +123,13 @@ class EventLogError(EvidenceError):
     remedy = "check that event_log in agent.conf names the firmware's binary_bios_measurements"
 
 
+class LaterLogError(EventLogError):
+    """What systemd is said to have measured cannot be read, and PCRs are not as without it."""
+
+    code = "LATER_LOG_MALFORMED"
+    remedy = "check that systemd_log in agent.conf names systemd's tpm2-measure.log"
+
+
 class EventLogBankAbsent(EventLogError):
     code = "EVENT_LOG_BANK_ABSENT"
     remedy = "let the policy name a PCR bank that the firmware logs"

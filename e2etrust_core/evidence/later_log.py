@@ -6,10 +6,44 @@ from __future__ import annotations
 import hmac
 
 from e2etrust_core.crypto import digest_of
-from e2etrust_core.evidence.event_log import INFORMATIVE, EventLog
-from e2etrust_core.evidence.model import PcrValues
+from e2etrust_core.evidence.canonical_log import parse_canonical_log
+from e2etrust_core.evidence.errors import EventLogError, LaterLogError
+from e2etrust_core.evidence.event_log import INFORMATIVE, EventLog, parse_event_log
+from e2etrust_core.evidence.model import MAX_LATER_LOG, PcrValues
 from e2etrust_core.evidence.replay import replay
 from e2etrust_core.suites import HASHES
+
+
+def measured_log(event_log: bytes, later_log: bytes | None, quoted: PcrValues) -> EventLog:
+    """Return the firmware's log with as much of the later one behind it as was quoted.
+
+    :param later_log: at most :data:`.model.MAX_LATER_LOG` bytes; None where there is none.
+    :param quoted: of the PCRs that a replay has to come to.
+    :raises EventLogError: the firmware's log cannot be read.
+    :raises LaterLogError: the later one cannot.
+    """
+    firmware = parse_event_log(event_log)
+    if later_log is None:
+        return firmware
+    if len(later_log) > MAX_LATER_LOG:
+        raise LaterLogError(f"{len(later_log)} bytes, at most {MAX_LATER_LOG} are read")
+    try:
+        later = parse_canonical_log(later_log)
+    except EventLogError as exc:
+        raise LaterLogError(exc.reason) from exc
+    return joined_as_quoted(firmware, later, quoted, {})[0]
+
+
+def joined_as_quoted(
+    firmware: EventLog, later: EventLog, quoted: PcrValues, seed_pcr0: dict[str, bytes]
+) -> tuple[EventLog, int]:
+    """Return *firmware* with as many events of *later* behind it as were quoted, and how many.
+
+    Where no number of them leads there it is all: which PCRs differ is then seen by replay.
+    """
+    counted = events_quoted(firmware, later, quoted, seed_pcr0)
+    counted = len(later.events) if counted is None else counted
+    return joined(firmware, later, counted), counted
 
 
 def joined(firmware: EventLog, later: EventLog, count: int) -> EventLog:

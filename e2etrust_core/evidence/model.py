@@ -12,6 +12,8 @@ PcrSelection = dict[str, list[int]]
 
 #: A TCG event log larger than this is refused unread.
 MAX_EVENT_LOG = 2 * 1024 * 1024
+#: Most that a host sends of what systemd measured after the firmware (some 3,000 records).
+MAX_LATER_LOG = 1024 * 1024
 #: No host runs more domains at once; a longer list is refused unread.
 MAX_DOMAINS = 4096
 #: Most that a host sends of its IMA list at once, in bytes (some 70,000 entries).
@@ -47,7 +49,8 @@ class HostEvidence:
     """What a host sends for one challenge.
 
     ``event_log`` is binary_bios_measurements, ``ima`` binary_runtime_measurements from byte
-    ``ima_from`` on, read after the quote was made.
+    ``ima_from`` on, ``later_log`` systemd's tpm2-measure.log; the last two are read after the quote
+    was made.
     """
 
     quote: Quote
@@ -55,6 +58,7 @@ class HostEvidence:
     domains: list[RunningDomain] = field(default_factory=list)
     ima: bytes | None = None
     ima_from: int = 0
+    later_log: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,23 +3,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from e2etrust_agent.attester import Attester, MeasurementLogs
+from e2etrust_agent.attester import Attester
 from e2etrust_agent.domains import QemuDomain
 from e2etrust_agent.errors import DomainsUnreadableError, IdentityError, StateError
 from e2etrust_agent.identity import forget_identity, identity_path, load_or_create
 from e2etrust_agent.launches import LaunchBook
+from e2etrust_agent.measurement_logs import MeasurementLogs
 from e2etrust_core.evidence.credential import make_credential
 from e2etrust_core.evidence.key_wrap import wrap_for_host
+from e2etrust_core.evidence.later_log import measured_log
 from e2etrust_core.evidence.model import PcrSelection, PcrValues, Quote
 from e2etrust_core.evidence.quote import verify_quote
+from e2etrust_core.evidence.replay import replay
 from e2etrust_core.evidence.tpm_structures import name_of
 from e2etrust_core.launch import attest_binding
 from e2etrust_core.messages import Challenge
@@ -28,6 +33,8 @@ from e2etrust_core.tpm.ek_templates import EkKind
 from e2etrust_core.tpm.errors import PcrsUnstable, UnwrapRefused
 from e2etrust_core.tpm.pcr import extend_pcr, read_pcrs
 from tests.functional.swtpm_fixture import EmulatedTpm
+from tests.unit.core.event_log_writer import agile_log
+from tests.unit.core.evidence.test_canonical_log import phase, sequence
 
 SELECTION = {"sha256": [0, 1, 7]}
 SUITE = "ecc-p256-sha256"
@@ -199,6 +206,40 @@ def test_event_that_is_measured_during_a_quote_is_waited_for(
         events.extend(bytes([n]) for n in range(9))
         with pytest.raises(StateError, match="EVENT_LOG_UNREADABLE"):
             host.evidence(challenge(event_log=True), attest_binding)
+
+
+def test_what_systemd_measures_after_the_quote_is_sent_and_not_counted(
+    swtpm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, systemd = tmp_path / "log", tmp_path / "tpm2-measure.log"
+    log.write_bytes(agile_log())
+    with open_tpm(swtpm) as tpm:
+
+        def measure(text: str) -> None:
+            extend_pcr(tpm, 11, {"sha256": hashlib.sha256(text.encode()).digest()})
+            with systemd.open("ab") as stream:
+                stream.write(sequence(phase(text)))
+
+        identity = load_or_create(tpm, "host1", SUITE, tmp_path)
+        logs = MeasurementLogs(event_log=log, systemd_log=systemd)
+        book = LaunchBook(tmp_path / "launches.json", 60)
+        host = Attester(tpm, identity, logs, list, book)
+        quote = host.quote
+
+        def measured(*arguments: Any) -> Quote:
+            taken = quote(*arguments)
+            measure("ready")
+            return taken
+
+        monkeypatch.setattr(host, "quote", measured)
+        measure("sysinit")
+        asked = replace(challenge(event_log=True), selection={"sha256": [11]})
+        evidence = host.evidence(asked, attest_binding)
+    assert evidence.later_log == systemd.read_bytes()
+    quoted = evidence.quote.pcrs
+    found = measured_log(evidence.event_log, evidence.later_log, quoted)
+    assert [event.data for event in found.events] == [b"sysinit"]
+    assert replay(found, "sha256")[11] == quoted["sha256"][11]
 
 
 def test_quote_that_races_with_extends_is_taken_again_or_not_given(

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from e2etrust_agent.attester import MeasurementLogs
+from e2etrust_agent.measurement_logs import MeasurementLogs
 from e2etrust_core.evidence.ima_frames import split_ima_list
 from e2etrust_core.evidence.tpm_structures import decode_quote
 from e2etrust_core.messages import RemoteRefusal
