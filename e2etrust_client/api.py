@@ -30,6 +30,8 @@ from e2etrust_core.messages import GuestAsk, Refusal, ServerEvidence
 
 SERVICE_TYPE = "attestation"
 
+_LOG_IN = "check the user, the password and the project of your cloud's settings"
+
 T = TypeVar("T")
 
 
@@ -251,11 +253,7 @@ class AttestationClient:
         try:
             answer = self._http.request(path, method, raise_exc=False, **kwargs)
         except ks_exc.ClientException as exc:
-            raise ClientError(
-                f"the attestation service cannot be reached: {exc}",
-                code="SERVICE_DOWN",
-                remedy="check `openstack catalog show attestation` and that the service runs",
-            ) from exc
+            raise _unreachable(exc) from exc
         if answer.status_code >= 400:
             raise _refusal(answer)
         return answer
@@ -267,6 +265,21 @@ def _host_path(name: str) -> str:
 
 def _inventory_path(name: str) -> str:
     return f"/v1/inventory/{parse.quote(name, safe='')}"
+
+
+def _unreachable(exc: ks_exc.ClientException) -> ClientError:
+    if isinstance(exc, ks_exc.HttpError):
+        return ClientError(f"keystone refused: {exc}", code="UNAUTHENTICATED", remedy=_LOG_IN)
+    if isinstance(exc, ks_exc.CatalogException):
+        why = "keystone's catalog has no attestation service"
+    else:
+        # What stands behind the first colon repeats itself in the words of three libraries.
+        why = str(exc).split(": HTTP", 1)[0].split("\n", 1)[0]
+    return ClientError(
+        f"the attestation service cannot be reached: {why}",
+        code="SERVICE_DOWN",
+        remedy="check `openstack catalog show attestation` and that the service runs",
+    )
 
 
 def _refusal(answer: Any) -> ClientError:

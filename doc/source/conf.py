@@ -14,7 +14,12 @@ from refusal_codes import table  # noqa: E402
 
 project = "E2ETrust"
 copyright = "the E2ETrust authors"
-extensions = ["openstackdocstheme", "oslo_config.sphinxext", "oslo_policy.sphinxext"]
+extensions = [
+    "cliff.sphinxext",
+    "openstackdocstheme",
+    "oslo_config.sphinxext",
+    "oslo_policy.sphinxext",
+]
 html_theme = "openstackdocs"
 openstackdocs_auto_name = False
 # Asked of the installed package: the theme would ask git, which an archive has not.
@@ -26,3 +31,10 @@ exclude_patterns = []
 
 # The table of refusals is made from the code at every build, so it cannot be out of date.
 (Path(__file__).parent / "admin" / "refusal-codes.inc").write_text(table(ROOT))
+
+# What every command of cliff's takes is said once, in words.
+autoprogram_cliff_application = "openstack"
+autoprogram_cliff_ignored = [
+    *("--help", "--format", "--column", "--quote", "--noindent", "--max-width", "--fit-width"),
+    *("--print-empty", "--sort-column", "--sort-ascending", "--sort-descending", "--prefix"),
+]

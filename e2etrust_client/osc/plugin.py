@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from osc_lib import utils
+from osc_lib import exceptions, utils
 
 from e2etrust_client.api import AttestationClient
 
@@ -14,6 +14,16 @@ API_NAME = "attestation"
 API_VERSION_OPTION = "os_attestation_api_version"
 API_VERSIONS = {"1": "e2etrust_client.api.AttestationClient"}
 DEFAULT_API_VERSION = "1"
+
+
+def check_api_version(version: str) -> bool:
+    """Refuse a version that is none of ours: osc-lib would know no command of ours in it."""
+    if version not in API_VERSIONS:
+        raise exceptions.CommandError(
+            f"attestation API version {version} is none that this client speaks."
+            f" Next: set --os-attestation-api-version to {DEFAULT_API_VERSION}"
+        )
+    return True
 
 
 def make_client(instance: Any) -> AttestationClient:

@@ -4,24 +4,31 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
-from typing import Any
+from typing import Any, ClassVar
 
 from osc_lib.command import command
 
-from e2etrust_client.model import Enrolment
 from e2etrust_client.osc.plugin import client_of
 from e2etrust_client.osc.v1 import refusals
+from e2etrust_client.osc.v1.fields import TellsFields
 
 
-class ListEnrolment(command.Lister):
+class ListEnrolment(TellsFields, command.Lister):
     """List which keys hosts were enrolled with, and who vouched for their TPMs"""
+
+    FIELDS: ClassVar = {
+        "Host": "name of the compute host",
+        "Suite": "algorithms of its attestation key",
+        "EK accepted by": "what vouched for its TPM: a maker's certificate, a pin, an operator",
+        "Manufacturer": "the TPM's maker as its EK certificate says, empty without one",
+        "Enrolled at": "when (ISO 8601)",
+        "EK SHA-256": "of the TPMT_PUBLIC of its endorsement key, hex",
+    }
 
     @refusals.told
     def take_action(self, _parsed_args: argparse.Namespace) -> Any:
         found = client_of(self.app.client_manager).enrolments()
-        columns = ("Host", "Suite", "EK accepted by", "Manufacturer", "Enrolled at", "EK SHA-256")
-        return columns, [
+        return tuple(self.FIELDS), [
             (
                 one.host,
                 one.suite,
@@ -34,8 +41,18 @@ class ListEnrolment(command.Lister):
         ]
 
 
-class ShowEnrolment(command.ShowOne):
+class ShowEnrolment(TellsFields, command.ShowOne):
     """Show which keys a host was enrolled with, and who vouched for its TPM"""
+
+    FIELDS: ClassVar = {
+        "host": "name of the compute host",
+        "suite": "algorithms of its attestation key",
+        "enrolled_at": "when (ISO 8601)",
+        "ek_accepted_by": "what vouched for its TPM: a maker's certificate, a pin, an operator",
+        "ek_sha256": "of the TPMT_PUBLIC of its endorsement key, hex",
+        "ak_name": "TPM name of its attestation key, hex",
+        "manufacturer": "the TPM's maker as its EK certificate says, null without one",
+    }
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -45,5 +62,4 @@ class ShowEnrolment(command.ShowOne):
     @refusals.told
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         found = client_of(self.app.client_manager).enrolment(parsed_args.host)
-        names = [one.name for one in fields(Enrolment)]
-        return names, [getattr(found, name) for name in names]
+        return tuple(self.FIELDS), [getattr(found, name) for name in self.FIELDS]

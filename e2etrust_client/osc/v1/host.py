@@ -5,46 +5,71 @@ from __future__ import annotations
 
 import argparse
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from osc_lib.command import command
 
 from e2etrust_client.model import HostState
 from e2etrust_client.osc.plugin import client_of
 from e2etrust_client.osc.v1 import refusals
+from e2etrust_client.osc.v1.fields import TellsFields
 from e2etrust_client.result_token import read_result
 
-_SHOWN = (
-    "why",
-    "host",
-    "state",
-    "level",
-    "lease_seconds",
-    "since",
-    "last_attested",
-    "policy",
-    "policy_version",
-    "checks",
-)
+_STATE = "trusted, untrusted (a check failed), held (waits for an operator), unknown"
+_LEVEL = "trust level of its lease, 1 to 9; 0 without a lease"
+_SHOWN = {
+    "why": "why it is in that state, and what to do next",
+    "host": "name of the compute host",
+    "state": _STATE,
+    "level": _LEVEL,
+    "lease_seconds": "seconds until its lease runs out, 0 without one",
+    "since": "since when it is in that state (ISO 8601)",
+    "last_attested": "when evidence of it was appraised last (ISO 8601), null: never",
+    "policy": "by which policy it was appraised last",
+    "policy_version": "version of that policy, null where it has none",
+    "checks": "each check of the last appraisal: its outcome, why, and since when it fails",
+}
 _STATES = ("trusted", "untrusted", "held", "unknown")
 
 
-class ListHost(command.Lister):
+class ListHost(TellsFields, command.Lister):
     """List hosts and whether they are trusted now"""
+
+    FIELDS: ClassVar = {
+        "Host": "name of the compute host",
+        "State": _STATE,
+        "Level": _LEVEL,
+        "Lease seconds": "seconds until its lease runs out, 0 without one",
+        "Since": "since when it is in that state (ISO 8601)",
+        "Last attested": "when evidence of it was appraised last (ISO 8601), empty: never",
+        "Failed checks": "names of the checks that failed last",
+    }
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument(
-            "--state", choices=_STATES, action="append", help="Only hosts that stand so (repeat)"
+            "--state",
+            choices=_STATES,
+            action="append",
+            help="Only hosts in this state (repeat for several)",
         )
         parser.add_argument(
-            "--name", metavar="<part>", help="Only hosts with this in their name; * and ? as in sh"
+            "--name",
+            metavar="<part>",
+            help="Only hosts with this in their name; with * or ?, as in a shell, the whole name",
         )
         parser.add_argument(
-            "--min-level", metavar="<n>", type=int, help="Only hosts with a lease of that level"
+            "--min-level",
+            metavar="<level>",
+            type=int,
+            help="Only hosts with a lease of that trust level (1 to 9) or a higher one",
         )
-        parser.add_argument("--limit", metavar="<n>", type=int, help="At most so many")
-        parser.add_argument("--marker", metavar="<host>", help="Only hosts behind this name")
+        parser.add_argument(
+            "--limit", metavar="<n>", type=int, help="At most so many hosts (default: all)"
+        )
+        parser.add_argument(
+            "--marker", metavar="<host>", help="Only hosts behind this name, in the order of names"
+        )
         return parser
 
     @refusals.told
@@ -56,16 +81,7 @@ class ListHost(command.Lister):
             name=parsed_args.name,
             min_level=parsed_args.min_level,
         )
-        columns = (
-            "Host",
-            "State",
-            "Level",
-            "Lease seconds",
-            "Since",
-            "Last attested",
-            "Failed checks",
-        )
-        return columns, [_row(h) for h in hosts]
+        return tuple(self.FIELDS), [_row(h) for h in hosts]
 
 
 class _OneHost(command.Command):
@@ -77,28 +93,39 @@ class _OneHost(command.Command):
         return parser
 
 
-class ShowHost(_OneHost, command.ShowOne):
+class ShowHost(TellsFields, _OneHost, command.ShowOne):
     """Show one host: whether it is trusted, and why not"""
+
+    FIELDS: ClassVar = _SHOWN
 
     @refusals.told
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         return _shown(client_of(self.app.client_manager).host(parsed_args.host))
 
 
-class ApproveHost(_OneHost, command.ShowOne):
+class ApproveHost(TellsFields, _OneHost, command.ShowOne):
     """Let a held host be trusted again by its next good evidence"""
+
+    FIELDS: ClassVar = _SHOWN
 
     @refusals.told
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         return _shown(client_of(self.app.client_manager).approve_host(parsed_args.host))
 
 
-class RevokeHost(_OneHost, command.ShowOne):
+class RevokeHost(TellsFields, _OneHost, command.ShowOne):
     """End a host's lease now, and hold it until somebody approves it"""
+
+    FIELDS: ClassVar = _SHOWN
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("--reason", metavar="<text>", default="", help="For who asks later")
+        parser.add_argument(
+            "--reason",
+            metavar="<text>",
+            default="",
+            help="Why, for whoever asks later: it stands in the event and in host show",
+        )
         return parser
 
     @refusals.told
@@ -115,8 +142,19 @@ class DeleteHost(_OneHost):
         client_of(self.app.client_manager).remove_host(parsed_args.host)
 
 
-class HostResult(_OneHost, command.ShowOne):
-    """Show a host's attestation result (EAR), its signature checked (result)"""
+class HostResult(TellsFields, _OneHost, command.ShowOne):
+    """Show a host's attestation result (EAR), its signature checked"""
+
+    FIELDS: ClassVar = {
+        "host": "name of the compute host",
+        "status": "ear_status: affirming (it holds a lease), contraindicated, none",
+        "vector": "claims of the trustworthiness vector, and their values (AR4SI)",
+        "policies": "by which policies it was appraised",
+        "issuer": "which verifier says so",
+        "issued_at": "when (ISO 8601)",
+        "expires_at": "until when it may be relied on (ISO 8601)",
+        "token": "the signed token itself, with --token only",
+    }
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -128,7 +166,6 @@ class HostResult(_OneHost, command.ShowOne):
         client = client_of(self.app.client_manager)
         token = client.host_result(parsed_args.host)
         found = read_result(token, client.jwks(), parsed_args.host, datetime.now(UTC))
-        columns = ["host", "status", "vector", "policies", "issuer", "issued_at", "expires_at"]
         values = [
             found.host,
             found.status,
@@ -139,31 +176,43 @@ class HostResult(_OneHost, command.ShowOne):
             _moment(found.expires_at),
         ]
         if parsed_args.token:
-            columns.append("token")
             values.append(token)
-        return columns, values
+        return tuple(self.FIELDS)[: len(values)], values
 
 
-class HostHistory(_OneHost, command.Lister):
-    """List what came out of a host's appraisals, newest first (history)"""
+class HostHistory(TellsFields, _OneHost, command.Lister):
+    """List what came out of a host's appraisals, newest first"""
+
+    FIELDS: ClassVar = {
+        "At": "when (ISO 8601)",
+        "Purpose": "attest (for a lease) or launch (for the start of a server)",
+        "Policy": "by which policy, with its version",
+        "Trusted": "whether all checks passed",
+        "Why not": "each check that failed: its code, where, and why",
+    }
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("--limit", metavar="<n>", type=int, default=20, help="At most so many")
+        parser.add_argument(
+            "--limit",
+            metavar="<n>",
+            type=int,
+            default=20,
+            help="At most so many appraisals (default: 20; the most: 1000)",
+        )
         return parser
 
     @refusals.told
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         client = client_of(self.app.client_manager)
         found = client.host_history(parsed_args.host, parsed_args.limit)
-        columns = ("At", "Purpose", "Policy", "Trusted", "Why not")
         rows = []
         for verdict in found:
             failed = [c for c in verdict.checks if c.outcome != "pass"]
             told = "; ".join(_failure(c.code, c.where, c.reason) for c in failed)
             policy = named(verdict.policy, verdict.policy_version)
             rows.append((verdict.at, verdict.purpose, policy, verdict.trusted, told))
-        return columns, rows
+        return tuple(self.FIELDS), rows
 
 
 def named(policy: str, version: int | None) -> str:
@@ -209,7 +258,7 @@ def _failure(code: str, where: str, reason: str) -> str:
 
 
 def _shown(host: HostState) -> Any:
-    return _SHOWN, (
+    return tuple(_SHOWN), (
         why(host),
         host.name,
         host.state,

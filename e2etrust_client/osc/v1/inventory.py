@@ -4,23 +4,34 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, ClassVar
 
 from osc_lib.command import command
 
 from e2etrust_client.model import ExpectedHost
 from e2etrust_client.osc.plugin import client_of
 from e2etrust_client.osc.v1 import refusals
+from e2etrust_client.osc.v1.fields import TellsFields
 
-_COLUMNS = ("Host", "EK SHA-256", "Enrolled", "Since", "By")
+_ENROLLED = "whether a host is enrolled under that name"
+_KEYS = "of the TPMT_PUBLIC of each endorsement key that may enrol, hex"
+_BY = "user id of the operator who said so"
 
 
-class EnrolHost(command.ShowOne):
-    """Let TPMs with these endorsement keys, and no others, enrol as a host (enrol)
+class EnrolHost(TellsFields, command.ShowOne):
+    """Let TPMs with these endorsement keys, and no others, enrol as a host
 
     Nobody has to vouch for such a TPM any more. On the host, `e2etrust-agent --show-identity`
     tells its key; carry it here by a way that you trust.
     """
+
+    FIELDS: ClassVar = {
+        "host": "name of the compute host",
+        "ek_sha256": _KEYS,
+        "enrolled": _ENROLLED,
+        "since": "since when these keys are expected (ISO 8601)",
+        "by": _BY,
+    }
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -45,20 +56,28 @@ class EnrolHost(command.ShowOne):
         found = client.expect_host(
             parsed_args.host, parsed_args.ek_sha256, replace=parsed_args.replace
         )
-        return ("host", "ek_sha256", "enrolled", "since", "by"), _row(found)
+        return tuple(self.FIELDS), _row(found)
 
 
-class ListInventory(command.Lister):
+class ListInventory(TellsFields, command.Lister):
     """List which endorsement keys are expected of which hosts"""
+
+    FIELDS: ClassVar = {
+        "Host": "name of the compute host",
+        "EK SHA-256": _KEYS,
+        "Enrolled": _ENROLLED,
+        "Since": "since when these keys are expected (ISO 8601)",
+        "By": _BY,
+    }
 
     @refusals.told
     def take_action(self, _parsed_args: argparse.Namespace) -> Any:
         found = client_of(self.app.client_manager).inventory()
-        return _COLUMNS, [_row(one) for one in found]
+        return tuple(self.FIELDS), [_row(one) for one in found]
 
 
 class DeleteInventory(command.Command):
-    """Expect no particular endorsement key of a host any more (delete)
+    """Expect no particular endorsement key of a host any more
 
     A host that is enrolled stays so; for its next enrolment a maker has to vouch for its TPM.
     """

@@ -12,7 +12,7 @@ import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from osc_lib.command import command
@@ -21,6 +21,7 @@ from e2etrust_client.api import AttestationClient
 from e2etrust_client.errors import ClientError
 from e2etrust_client.osc.plugin import client_of
 from e2etrust_client.osc.v1 import refusals
+from e2etrust_client.osc.v1.fields import TellsFields
 from e2etrust_core.appraisal.keylime_policy import MAX_POLICY, read_keylime_policy
 from e2etrust_core.appraisal.model import HostPolicy
 from e2etrust_core.appraisal.policy import parse_policy
@@ -32,8 +33,15 @@ from e2etrust_core.appraisal.recorded import RecordedAppraisal, appraise_again
 from e2etrust_core.errors import PolicyError
 
 
-class ListEvidence(command.Lister):
+class ListEvidence(TellsFields, command.Lister):
     """List what is recorded of a host's evidence, newest first"""
+
+    FIELDS: ClassVar = {
+        "Number": "for --evidence of policy learn and policy test",
+        "At": "when it was appraised (ISO 8601)",
+        "Policy": "by which policy",
+        "Trusted": "whether all checks passed",
+    }
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -43,12 +51,11 @@ class ListEvidence(command.Lister):
     @refusals.told
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         found = client_of(self.app.client_manager).host_evidence_list(parsed_args.host)
-        columns = ("Number", "At", "Policy", "Trusted")
-        return columns, [(one.id, one.at, one.policy, one.trusted) for one in found]
+        return tuple(self.FIELDS), [(one.id, one.at, one.policy, one.trusted) for one in found]
 
 
 class LearnPolicy(command.Command):
-    """Write a policy that accepts a host as it is recorded (learn)
+    """Write a policy that accepts a host as it is recorded
 
     The policy goes to standard output, or with its allowlist to a directory, and what it would
     accept to standard error, in plain words. It is not activated: read it, and put it into the
@@ -59,9 +66,18 @@ class LearnPolicy(command.Command):
         parser = super().get_parser(prog_name)
         parser.add_argument("host", metavar="<host>", help="A host that is known to be good")
         _add_evidence(parser)
-        parser.add_argument("--name", default="learnt", help="Name of the policy")
         parser.add_argument(
-            "--for", dest="hosts", metavar="<pattern>", action="append", help="Hosts it is for"
+            "--name",
+            metavar="<name>",
+            default="learnt",
+            help="Name of the policy (default: learnt)",
+        )
+        parser.add_argument(
+            "--for",
+            dest="hosts",
+            metavar="<pattern>",
+            action="append",
+            help="Hosts it is for, * and ? as in a shell (repeat for several; default: <host>)",
         )
         parser.add_argument(
             "--directory",
@@ -94,14 +110,25 @@ class LearnPolicy(command.Command):
             print(f"even so it fails: {check.code}: {check.reason}", file=sys.stderr)
 
 
-class TestPolicy(command.Lister):
-    """Appraise recorded evidence by a policy file, and say what changes (test)
+class TestPolicy(TellsFields, command.Lister):
+    """Appraise recorded evidence by a policy file, and say what changes
 
     With a host: every check of it. Exit status 0: it would be trusted; 1: it would not. Without:
     all hosts that the policy is for. Exit status 1: one that was trusted would not be any more, or
     nothing is recorded that tells. What changes is told on standard error.
     """
 
+    FIELDS: ClassVar = {
+        "Check": "with a host: name of the check",
+        "Outcome": "with a host: pass or fail",
+        "Host": "without: name of the compute host",
+        "By": "without: by which policy it was appraised when its evidence was recorded",
+        "Before": "without: whether it was trusted by that",
+        "After": "without: whether it would be trusted by the file",
+        "Code": "why not, as in the table of refusals",
+        "Where": "with a host: which part of the evidence",
+        "Reason": "why not, in words",
+    }
     __test__ = False  # no test of pytest's
     _good = False
 
@@ -169,7 +196,7 @@ class TestPolicy(command.Lister):
 
 
 class ImportKeylimePolicy(command.Command):
-    """Take over a runtime policy of Keylime's (import keylime)
+    """Take over a runtime policy of Keylime's
 
     The allowlist, and keys if there are any, are written to a directory; the ima section that
     names them goes to standard output, and to standard error what it accepts and what was left out.
@@ -178,7 +205,12 @@ class ImportKeylimePolicy(command.Command):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument("file", metavar="<file>", type=Path, help="The runtime policy, JSON")
-        parser.add_argument("--name", default="keylime", help="What the files are called after")
+        parser.add_argument(
+            "--name",
+            metavar="<name>",
+            default="keylime",
+            help="What the files are called after (default: keylime)",
+        )
         parser.add_argument(
             "--directory",
             metavar="<directory>",
@@ -228,7 +260,10 @@ def _tell(lines: list[str]) -> None:
 
 
 def _policy(path: Path, at: datetime) -> HostPolicy:
-    return parse_policy(_read(path), FilesBeside(path.parent), at)
+    try:
+        return parse_policy(_read(path), FilesBeside(path.parent), at)
+    except PolicyError as exc:
+        raise PolicyError(f"{path}: {exc.reason}", code=exc.code, remedy=exc.remedy) from None
 
 
 def told(proposal: Proposal, at: str) -> list[str]:
@@ -287,5 +322,7 @@ def _read_bytes(path: Path) -> bytes:
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ClientError(f"{path} cannot be read: {exc}") from None
+    except OSError as exc:
+        raise ClientError(f"{path} cannot be read: {exc.strerror}") from None
+    except UnicodeDecodeError:
+        raise ClientError(f"{path} cannot be read: it is not text in UTF-8") from None

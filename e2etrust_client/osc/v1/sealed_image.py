@@ -7,7 +7,7 @@ import argparse
 import sys
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from osc_lib import exceptions as osc_exc
 from osc_lib.cli import parseractions
@@ -17,13 +17,38 @@ from e2etrust_client import image_upload
 from e2etrust_client.errors import ClientError
 from e2etrust_client.image_keys import ImageKeys
 from e2etrust_client.osc.v1 import refusals
+from e2etrust_client.osc.v1.fields import TellsFields
 from e2etrust_client.progress import ProgressLine
 from e2etrust_client.seal_with_key import KeyChoice, seal_with_key
 from e2etrust_core.sealed import inspection, sealing
+from e2etrust_core.sealed.image import CIPHER
+
+_FORMAT = "raw or qcow2"
+_LAYOUT = "main (partition tables, boot areas and file-system metadata) or full (every byte)"
+_KEY_ID = "UUID of the key in the key manager"
+_DISK_SIZE = "bytes of the disk as the guest sees it"
+_VIRTUAL_SIZE = "bytes of the disk with the header behind it"
+_PROTECTED_SIZE = "bytes whose integrity is checked"
+_PROTECTED_EXTENTS = "in how many pieces these lie"
+_ROOT = "SM3 root over them, hex"
+_HEADER_DIGEST = "digest of the LUKS2 header, hex: it is part of the launch measurement"
 
 
-class CreateSealedImage(command.ShowOne):
+class CreateSealedImage(TellsFields, command.ShowOne):
     """Seal a disk image: encrypt it under a key that only verified hosts get"""
+
+    FIELDS: ClassVar = {
+        "file": "the sealed image that was made",
+        "format": _FORMAT,
+        "layout": _LAYOUT,
+        "key_id": _KEY_ID,
+        "disk_size": _DISK_SIZE,
+        "virtual_size": _VIRTUAL_SIZE,
+        "protected_size": _PROTECTED_SIZE,
+        "protected_extents": _PROTECTED_EXTENTS,
+        "root": _ROOT,
+        "header_digest": _HEADER_DIGEST,
+    }
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -36,8 +61,10 @@ class CreateSealedImage(command.ShowOne):
             help="main: encrypt partition tables, boot areas and file-system metadata; "
             "full: encrypt every byte",
         )
-        parser.add_argument("--name", metavar="<name>", help="Name of the new key")
-        parser.add_argument("--key-id", metavar="<uuid>", help="Use this key, do not make one")
+        parser.add_argument(
+            "--name", metavar="<name>", help="Name of the new key (default: <destination>)"
+        )
+        parser.add_argument("--key-id", metavar="<uuid>", help="Use this key; none is made")
         parser.add_argument(
             "--disk-format",
             dest="image_format",
@@ -75,25 +102,38 @@ class CreateSealedImage(command.ShowOne):
         )
         with ProgressLine(sys.stderr, shown=not parsed_args.quiet_progress) as progress:
             sealed, key_id = seal_with_key(request, choice, keys, manager.attestation, progress)
-        return zip(
-            *(
-                ("file", str(sealed.path)),
-                ("format", sealed.format),
-                ("layout", request.layout),
-                ("key_id", key_id),
-                ("disk_size", sealed.disk_size),
-                ("virtual_size", sealed.virtual_size),
-                ("protected_size", sealed.protected_size),
-                ("protected_extents", sealed.protected_extents),
-                ("root", sealed.root),
-                ("header_digest", sealed.header_digest),
-            ),
-            strict=True,
+        return tuple(self.FIELDS), (
+            str(sealed.path),
+            sealed.format,
+            request.layout,
+            key_id,
+            sealed.disk_size,
+            sealed.virtual_size,
+            sealed.protected_size,
+            sealed.protected_extents,
+            sealed.root,
+            sealed.header_digest,
         )
 
 
-class UploadSealedImage(command.ShowOne):
-    """Upload a sealed image"""
+class UploadSealedImage(TellsFields, command.ShowOne):
+    """Upload a sealed image, with the properties that say how it is encrypted"""
+
+    FIELDS: ClassVar = {
+        "id": "UUID of the new image",
+        "name": "its name",
+        "status": "its status in Glance",
+        "disk_format": _FORMAT,
+        "size": "bytes that were uploaded",
+        "min_disk": "GiB of disk that a flavor must have for it",
+        "os_encrypt_format": "LUKSv2",
+        "os_encrypt_cipher": "cipher of the encrypted part",
+        "os_encrypt_key_id": _KEY_ID,
+        "os_encrypt_key_deletion_policy": "do_not_delete: servers still run from it",
+        "os_decrypt_container_format": "bare",
+        "os_decrypt_size": _DISK_SIZE,
+        "e2etrust_sealed": _LAYOUT,
+    }
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -118,14 +158,30 @@ class UploadSealedImage(command.ShowOne):
             image = image_upload.upload(
                 images, parsed_args.file, parsed_args.name, sealed, parsed_args.properties, progress
             )
-        properties = image_upload.properties_of(sealed)
-        columns = ("id", "name", "status", "disk_format", "size", "min_disk", *properties)
         values = (image.id, image.name, image.status, image.disk_format, image.size, image.min_disk)
-        return columns, (*values, *properties.values())
+        return tuple(self.FIELDS), (*values, *image_upload.properties_of(sealed).values())
 
 
-class ShowSealedImage(command.ShowOne):
+class ShowSealedImage(TellsFields, command.ShowOne):
     """Show what a sealed file says of itself; needs no key"""
+
+    FIELDS: ClassVar = {
+        "format": _FORMAT,
+        "layout": _LAYOUT,
+        "cipher": "of the encrypted part",
+        "key_id": _KEY_ID,
+        "disk_size": _DISK_SIZE,
+        "virtual_size": _VIRTUAL_SIZE,
+        "protected_size": _PROTECTED_SIZE,
+        "protected_extents": _PROTECTED_EXTENTS,
+        "segments": "how many segments the LUKS2 header has",
+        "root": _ROOT,
+        "header_digest": _HEADER_DIGEST,
+        "header_offset": "where the header begins, in bytes from the disk's begin",
+        "header_size": "bytes of the header",
+        "uuid": "of the LUKS2 header",
+        "created": "when it was sealed (ISO 8601)",
+    }
 
     auth_required = False
 
@@ -139,24 +195,23 @@ class ShowSealedImage(command.ShowOne):
         sealed = inspection.inspect(parsed_args.file)
         image = sealed.image
         protected = image.protected
-        facts = {
-            "format": sealed.format,
-            "layout": image.layout,
-            "cipher": "sm4-xts-plain64",
-            "key_id": image.key_id,
-            "disk_size": image.disk_size,
-            "virtual_size": sealed.virtual_size,
-            "protected_size": sum(extent.length for extent in protected),
-            "protected_extents": len(protected),
-            "segments": len(image.segments),
-            "root": image.root.hex(),
-            "header_digest": image.header_digest.hex(),
-            "header_offset": image.footer.header_offset,
-            "header_size": image.footer.header_size,
-            "uuid": image.header.uuid,
-            "created": image.token.created,
-        }
-        return tuple(facts), tuple(facts.values())
+        return tuple(self.FIELDS), (
+            sealed.format,
+            image.layout,
+            CIPHER,
+            image.key_id,
+            image.disk_size,
+            sealed.virtual_size,
+            sum(extent.length for extent in protected),
+            len(protected),
+            len(image.segments),
+            image.root.hex(),
+            image.header_digest.hex(),
+            image.footer.header_offset,
+            image.footer.header_size,
+            image.header.uuid,
+            image.token.created,
+        )
 
 
 class ExtractSealedImageHeader(command.Command):

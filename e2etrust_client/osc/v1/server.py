@@ -8,8 +8,9 @@ import json
 import logging
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import openstack.exceptions
 from osc_lib import exceptions as osc_exc
 from osc_lib.command import command
 
@@ -17,6 +18,7 @@ from e2etrust_client.errors import ClientError
 from e2etrust_client.model import Launch, RefusedStart
 from e2etrust_client.osc.plugin import client_of
 from e2etrust_client.osc.v1 import refusals
+from e2etrust_client.osc.v1.fields import TellsFields
 from e2etrust_client.verify_server import verify
 
 LOG = logging.getLogger(__name__)
@@ -28,12 +30,44 @@ def _server_argument(parser: argparse.ArgumentParser) -> argparse.ArgumentParser
 
 
 def find_server(client_manager: Any, name_or_id: str) -> str:
-    """Return the id of the server.  Raises CommandError where Nova knows none."""
-    return client_manager.compute.find_server(name_or_id, ignore_missing=False).id
+    """Return the id of the server.
+
+    :raises ClientError: Nova knows none, or several, or does not answer.
+    """
+    try:
+        return client_manager.compute.find_server(name_or_id, ignore_missing=False).id
+    except openstack.exceptions.NotFoundException:
+        raise ClientError(f"there is no server {name_or_id}", code="SERVER_UNKNOWN") from None
+    except openstack.exceptions.DuplicateResource:
+        raise ClientError(
+            f"several servers are called {name_or_id}",
+            code="SERVER_AMBIGUOUS",
+            remedy="give the id of the one that you mean",
+        ) from None
+    except (openstack.exceptions.SDKException, AttributeError) as exc:
+        # Where no version of the API answers, openstacksdk has a proxy without find_server.
+        raise ClientError(
+            "Nova does not tell which server that is",
+            code="COMPUTE_DOWN",
+            remedy="check `openstack catalog show compute` and that the service runs",
+        ) from exc
 
 
-class ShowServer(command.ShowOne):
+class ShowServer(TellsFields, command.ShowOne):
     """Show how a server was started, or why its last start was refused"""
+
+    FIELDS: ClassVar = {
+        "server": "id of the server",
+        "launch": "id of its newest launch, null without one",
+        "host": "compute host of that launch",
+        "launched_at": "when that was granted (ISO 8601)",
+        "launch_state": "granted, started or ended",
+        "last_refusal": "code and reason of the last refused start, null without one",
+        "refused_at": "when that was (ISO 8601)",
+        "refused_on": "compute host of that start",
+        "next_step": "what to do about it",
+        "refusals": "how many refused starts are on record",
+    }
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         return _server_argument(super().get_parser(prog_name))
@@ -50,38 +84,34 @@ class ShowServer(command.ShowOne):
                 code="NO_LAUNCH",
                 remedy="give it a flavor with trust:trusted_host=trusted",
             )
-        shown = {"server": server, **_launch_fields(launch), **_refusal_fields(refused)}
-        shown["refusals"] = len(trust.refusals)
-        return tuple(shown), tuple(shown.values())
+        shown = (*_launch_fields(launch), *_refusal_fields(refused))
+        return tuple(self.FIELDS), (server, *shown, len(trust.refusals))
 
 
-def _launch_fields(launch: Launch | None) -> dict[str, Any]:
+def _launch_fields(launch: Launch | None) -> tuple[str | None, ...]:
     if launch is None:
-        return {"launch": None, "host": None, "launched_at": None, "launch_state": None}
-    return {
-        "launch": launch.id,
-        "host": launch.host,
-        "launched_at": launch.at,
-        "launch_state": launch.state,
-    }
+        return (None,) * 4
+    return launch.id, launch.host, launch.at, launch.state
 
 
-def _refusal_fields(refused: RefusedStart | None) -> dict[str, Any]:
+def _refusal_fields(refused: RefusedStart | None) -> tuple[str | None, ...]:
     if refused is None:
-        return {"last_refusal": None}
-    return {
-        "last_refusal": f"{refused.code}: {refused.reason}",
-        "refused_at": refused.at,
-        "refused_on": refused.host,
-        "next_step": refused.remedy,
-    }
+        return (None,) * 4
+    return f"{refused.code}: {refused.reason}", refused.at, refused.host, refused.remedy
 
 
-class VerifyServer(command.Lister):
+class VerifyServer(TellsFields, command.Lister):
     """Verify a server from evidence: its host, its launch, its vTPM
 
     Every row is recomputed here from quotes and logs.  Exit status 1 unless all hold.
     """
+
+    FIELDS: ClassVar = {
+        "Check": "name of the check",
+        "Outcome": "pass or fail",
+        "Reason": "what was found",
+        "Next step": "what to do where it failed",
+    }
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = _server_argument(super().get_parser(prog_name))
@@ -106,8 +136,9 @@ class VerifyServer(command.Lister):
         found = verify(client, server, jwks, parsed_args.image_header)
         self._trusted = found.verdict.trusted
         LOG.info("launch %s on %s", found.record.jti, found.record.host)
-        columns = ("Check", "Outcome", "Reason", "Next step")
-        return columns, [(c.check, c.outcome, c.reason, c.remedy) for c in found.verdict.checks]
+        return tuple(self.FIELDS), [
+            (c.check, c.outcome, c.reason, c.remedy) for c in found.verdict.checks
+        ]
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         super().run(parsed_args)
