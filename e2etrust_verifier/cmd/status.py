@@ -7,6 +7,8 @@ Exit status as oslo.upgradecheck has it: 0 ready, 1 warnings, 2 failures, 255 so
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -14,13 +16,20 @@ from oslo_config import cfg
 from oslo_db import exception as db_exc
 from oslo_upgradecheck import upgradecheck
 from oslo_upgradecheck.upgradecheck import Code, Result
+from sqlalchemy.orm import Session
 
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_verifier import conf as configuration
 from e2etrust_verifier.db import migration
 from e2etrust_verifier.db.database import Database
+from e2etrust_verifier.notify.signature import read_secrets
+from e2etrust_verifier.readiness import files as file_modes
+from e2etrust_verifier.readiness import options as option_names
+from e2etrust_verifier.readiness import stored
 from e2etrust_verifier.trust import records
-from e2etrust_verifier.trust.policies import read_policy
+from e2etrust_verifier.trust.policies import PolicyStore
+from e2etrust_verifier.trust.policy_overview import overview
+from e2etrust_verifier.trust.surroundings import utc_now
 
 
 class Checks(upgradecheck.UpgradeCommands):
@@ -41,6 +50,20 @@ class Checks(upgradecheck.UpgradeCommands):
             return _failure(exc)
         return Result(Code.SUCCESS)
 
+    def options(self) -> Result:
+        """All that configuration files say is read."""
+        try:
+            return _told(option_names.unread(self._conf.config_file or []), Code.WARNING)
+        except E2ETrustError as exc:
+            return _failure(exc)
+
+    def files(self) -> Result:
+        """Nobody else reads secrets, or writes what decides who is trusted."""
+        try:
+            return _told(file_modes.open_to_others(self._conf), Code.FAILURE)
+        except E2ETrustError as exc:
+            return _failure(exc)
+
     def schema(self) -> Result:
         """The database answers and has this release's schema."""
         try:
@@ -58,33 +81,85 @@ class Checks(upgradecheck.UpgradeCommands):
         """Every policy is one: a single wrong file keeps all hosts from passing."""
         try:
             directory = Path(self._conf.verifier.policy_dir)
-            paths = sorted(directory.glob("*.yaml"))
-            for path in paths:
-                read_policy(path)
+            found = PolicyStore(directory).files()
         except E2ETrustError as exc:
             return _failure(exc)
-        if not paths:
+        if not found:
             return Result(Code.WARNING, f"{directory} holds no policy: no host can be trusted")
-        return Result(Code.SUCCESS, f"{len(paths)} policies")
+        return _told([_sentence(one.fault) for one in found if one.fault], Code.FAILURE)
 
-    def signing_key(self) -> Result:
-        """The key that signs launch records is there and can be used."""
+    def applied_policies(self) -> Result:
+        """No policy is refused because a newer one was applied before."""
+
+        def refused(session: Session, now: datetime) -> list[str]:
+            store = PolicyStore(Path(self._conf.verifier.policy_dir))
+            found = overview(session, store, now).policies
+            faults = [one.fault for one in found if one.word in ("rolled-back", "altered")]
+            return [_sentence(fault) for fault in faults if fault is not None]
+
+        return self._stored(refused, Code.FAILURE)
+
+    def signing_keys(self) -> Result:
+        """The keys that sign records, results and webhooks are there and can be used."""
         try:
-            records.load_signer(Path(self._conf.verifier.signing_key))
+            records.published_keys(self._conf)
+            if self._conf.webhook.urls:
+                read_secrets(Path(self._conf.webhook.secret_file))
         except E2ETrustError as exc:
             return _failure(exc)
         return Result(Code.SUCCESS)
 
+    def challenge_keys(self) -> Result:
+        """The keys that challenges are drawn by are such, and of now."""
+        return self._stored(stored.wrong_challenge_keys, Code.WARNING)
+
+    def hosts(self) -> Result:
+        """This release can read what is known of every host."""
+        return self._stored(stored.unusable_hosts, Code.WARNING)
+
+    def agents(self) -> Result:
+        """No agent is older than this release takes reports from."""
+        return self._stored(stored.old_agents, Code.WARNING)
+
+    def workers(self) -> Result:
+        """No worker of the release before runs."""
+        return self._stored(stored.old_workers, Code.WARNING)
+
+    def _stored(self, look: Callable[[Session, datetime], list[str]], code: Code) -> Result:
+        try:
+            database = Database(self._conf)
+            migration.require_current(database)
+            return _told(database.read(lambda s: look(s, utc_now())), code)
+        except E2ETrustError as exc:
+            return Result(Code.WARNING, f"not looked at: {_sentence(exc)}")
+        except db_exc.DBError as exc:
+            return Result(Code.FAILURE, f"the database does not answer: {type(exc).__name__}")
+
     _upgrade_checks = (
         ("Configuration", configuration),
+        ("Configuration options", options),
+        ("Files", files),
         ("Database schema", schema),
         ("Host policies", policies),
-        ("Signing key", signing_key),
+        ("Applied policies", applied_policies),
+        ("Signing keys", signing_keys),
+        ("Challenge keys", challenge_keys),
+        ("Hosts", hosts),
+        ("Agents", agents),
+        ("Workers", workers),
     )
 
 
+def _told(sentences: list[str], code: Code) -> Result:
+    return Result(code, "; ".join(sentences)) if sentences else Result(Code.SUCCESS)
+
+
+def _sentence(exc: E2ETrustError) -> str:
+    return f"{exc}. {exc.remedy}".rstrip(". ")
+
+
 def _failure(exc: E2ETrustError) -> Result:
-    return Result(Code.FAILURE, f"{exc}. {exc.remedy}".rstrip(". "))
+    return Result(Code.FAILURE, _sentence(exc))
 
 
 def main(argv: list[str] | None = None) -> int:

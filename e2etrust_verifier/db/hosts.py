@@ -78,6 +78,11 @@ def everyone(session: Session) -> list[Host]:
     return list(session.scalars(sa.select(Host).order_by(Host.name)))
 
 
+def with_other_suites(session: Session, known: Iterable[str]) -> list[Host]:
+    """Return the hosts whose suite is none of *known*."""
+    return list(session.scalars(sa.select(Host).where(Host.suite.not_in(known))))
+
+
 def names(session: Session) -> list[str]:
     return list(session.scalars(sa.select(Host.name).order_by(Host.name)))
 

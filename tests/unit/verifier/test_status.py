@@ -4,21 +4,27 @@
 from __future__ import annotations
 
 import json
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from oslo_config import cfg
 
 from e2etrust_verifier import conf as configuration
 from e2etrust_verifier.cmd import status
-from e2etrust_verifier.db import migration
+from e2etrust_verifier.db import challenge_keys, events, policy_versions, workers
 from e2etrust_verifier.db.database import Database
+from e2etrust_verifier.db.models import Host, HostState
+from e2etrust_verifier.readiness import files as file_modes
+from e2etrust_verifier.readiness import options as option_names
 from e2etrust_verifier.trust import records
 
 POLICY = f"name: p\nhosts: ['*']\npcrs: {{sha256: {{7: ['{'00' * 32}']}}}}\n"
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(tmp_path, monkeypatch, migrated):
     """All that this release needs, until a test takes something away."""
     # Other tests of this process have options of their own on the process-wide object.
     load = configuration.load
@@ -29,7 +35,7 @@ def place(tmp_path, monkeypatch):
         f"[database]\nconnection = sqlite:///{tmp_path}/v.sqlite\n"
         f"[verifier]\nsigning_key = {tmp_path}/key.pem\npolicy_dir = {tmp_path}/policy.d\n"
     )
-    migration.sync(Database(configuration.load([str(path)])))
+    shutil.copy(migrated, tmp_path / "v.sqlite")
     records.create_key(tmp_path / "key.pem")
     (tmp_path / "policy.d").mkdir()
     (tmp_path / "policy.d/a.yaml").write_text(POLICY)
@@ -55,10 +61,39 @@ def test_what_is_as_it_should_be_is_ready(place, capsys):
         (lambda place: (place / "v.sqlite").unlink(), "Database schema", 1, "db sync"),
         (lambda place: (place / "policy.d/a.yaml").unlink(), "Host policies", 1, "no policy"),
         (lambda place: (place / "policy.d/b.yaml").write_text("x"), "Host policies", 2, "b.yaml"),
-        (lambda place: (place / "key.pem").unlink(), "Signing key", 2, "key"),
+        (lambda place: (place / "key.pem").unlink(), "Signing keys", 2, "key"),
+        (lambda place: (place / "key.pem").chmod(0o640), "Signing keys", 2, "chmod 0600"),
+        (lambda place: _set(place, "[verifier]\nlease = 60"), "Configuration options", 1, "lease"),
+        (
+            lambda place: _set(place, "[verifier]\npolicy-dirs = x"),
+            "Configuration options",
+            1,
+            "write policy_dir",
+        ),
+        (
+            lambda place: _set(place, "[verifer]\nissuer = x"),
+            "Configuration options",
+            1,
+            "write [verifier]",
+        ),
+        (
+            lambda place: _set(place, "[nova]\nauth_type = password\nuser = n"),
+            "Configuration options",
+            1,
+            "no option user",
+        ),
+        (
+            lambda place: _set(place, f"[webhook]\nurls=https://w\nsecret_file={place}/none"),
+            "Signing keys",
+            2,
+            "WEBHOOK_SECRET",
+        ),
         (lambda place: (place / "verifier.conf").chmod(0o644), "Configuration", 2, "chmod"),
     ],
-    ids=["no schema", "no policy", "bad policy", "no key", "open configuration"],
+    ids=[
+        *("no schema", "no policy", "bad policy", "no key", "open key", "removed", "misspelt"),
+        *("no section", "no option to log in", "no secret", "open configuration"),
+    ],
 )
 def test_what_is_missing_is_named(place, capsys, spoil, name, result, word):
     spoil(place)
@@ -68,6 +103,126 @@ def test_what_is_missing_is_named(place, capsys, spoil, name, result, word):
     assert word in told[name][1]
 
 
+def _set(place: Path, lines: str) -> None:
+    with (place / "verifier.conf").open("a") as file:
+        file.write(f"{lines}\n")
+
+
+def test_options_to_log_in_are_those_of_the_way_that_is_chosen(place, capsys):
+    _set(place, "[nova]\nauth_type = v3applicationcredential\napplication_credential_id = i")
+    _set(place, "[oslo_messaging_rabbit]\nrabbit_quorum_queue = true")
+    _set(place, "[placement]\nauth_type = one_of_their_own\nsecret = s")
+    code, told = check(place, capsys)
+    assert (code, told["Configuration options"]) == (0, (0, ""))
+
+
+def test_options_that_are_renamed_or_going_are_told(place, monkeypatch):
+    renamed = cfg.StrOpt("issuer", deprecated_name="signer")
+    going = cfg.IntOpt("kept", deprecated_for_removal=True, deprecated_reason="r")
+    monkeypatch.setattr(option_names.opts, "list_opts", lambda: [("verifier", [renamed, going])])
+    (place / "verifier.conf").write_text("[verifier]\nsigner = x\nkept = 1\n")
+    told = option_names.unread([str(place / "verifier.conf")])
+    assert [line.split(": ", 1)[1] for line in told] == [
+        "[verifier] signer is called issuer now",
+        "[verifier] kept goes away with a later release: remove it",
+    ]
+
+
+@pytest.fixture
+def reachable(monkeypatch):
+    """pytest's directories are closed to others."""
+    monkeypatch.setattr(file_modes, "_way_to", lambda _path: True)
+
+
+@pytest.mark.usefixtures("reachable")
+@pytest.mark.parametrize(
+    ("name", "mode", "word"),
+    [
+        ("v.sqlite", 0o644, "chmod o-rwx"),
+        ("policy.d", 0o777, "chmod o-w"),
+        ("policy.d/a.yaml", 0o646, "chmod o-w"),
+    ],
+)
+def test_files_of_secrets_and_policies_are_closed_to_others(place, capsys, name, mode, word):
+    for path, closed in (("v.sqlite", 0o600), ("policy.d", 0o755), ("policy.d/a.yaml", 0o644)):
+        (place / path).chmod(closed)
+    assert check(place, capsys)[1]["Files"] == (0, "")
+    (place / name).chmod(mode)
+    result, told = check(place, capsys)[1]["Files"]
+    assert result == 2
+    assert f"{word} {place / name}" in told
+
+
+def test_file_in_a_closed_directory_is_closed(place, capsys):
+    (place / "v.sqlite").chmod(0o644)
+    assert check(place, capsys)[1]["Files"] == (0, "")
+
+
+NOW = datetime.now(UTC)
+OLD_REPORT = "REPORT_UNPROVEN: the report does not carry its host's signature"
+
+
+def _host(session, name: str, suite: str, failed: str) -> None:
+    keys = {"ek_public": b"e", "ek_certificate": None, "ek_accepted_by": "b", "ak_public": b"a"}
+    session.add(Host(name=name, suite=suite, ak_name=b"n", enrolled_at=NOW, **keys))
+    session.add(HostState(host=name, generation=1, held=False, since=NOW, failed=failed))
+
+
+def _report(session, message: str, ago: timedelta) -> None:
+    events.add(session, "report-refused", message, now=NOW - ago, host="host1")
+
+
+@pytest.mark.parametrize(
+    ("row", "name", "word"),
+    [
+        (lambda s: workers.seen(s, "w", "m", NOW), "Workers", "1 e2etrust-verifier"),
+        (lambda s: _report(s, OLD_REPORT, timedelta(hours=1)), "Agents", "(host1)"),
+        (lambda s: _host(s, "h", "sm9", "[]"), "Hosts", "1 hosts (h) have a suite"),
+        (lambda s: _host(s, "h", "sm2-sm3", "{"), "Hosts", "cannot be read"),
+        (lambda s: challenge_keys.add(s, "00", b"short", NOW), "Challenge keys", "is none"),
+        (
+            lambda s: challenge_keys.add(s, "00", bytes(32), NOW - timedelta(days=1)),
+            "Challenge keys",
+            "no e2etrust-verifier keeps house",
+        ),
+        (
+            lambda s: challenge_keys.add(s, "00", bytes(32), NOW + timedelta(days=1)),
+            "Challenge keys",
+            "clocks",
+        ),
+    ],
+    ids=["worker", "agent", "suite", "state", "no key", "old key", "key to come"],
+)
+def test_rows_of_another_release_are_named(place, capsys, row, name, word):
+    Database(configuration.load([str(place / "verifier.conf")])).write(row)
+    code, told = check(place, capsys)
+    assert (code, told[name][0]) == (1, 1)
+    assert word in told[name][1]
+
+
+def test_reports_refused_long_ago_or_for_another_reason_are_no_old_agents(place, capsys):
+    database = Database(configuration.load([str(place / "verifier.conf")]))
+    database.write(lambda s: _report(s, OLD_REPORT, timedelta(days=2)))
+    database.write(lambda s: _report(s, "SIGNATURE_WRONG: altered", timedelta()))
+    assert check(place, capsys)[1]["Agents"] == (0, "")
+
+
+def test_policy_that_is_older_than_what_was_applied_is_named(place, capsys):
+    (place / "policy.d/a.yaml").write_text(f"version: 6\n{POLICY}")
+    database = Database(configuration.load([str(place / "verifier.conf")]))
+    database.write(lambda s: policy_versions.put(s, "p", 7, "another", NOW))
+    code, told = check(place, capsys)
+    assert (code, told["Applied policies"][0]) == (2, 2)
+    assert "POLICY_ROLLED_BACK" in told["Applied policies"][1]
+
+
+def test_rows_are_not_looked_at_before_the_schema_is_this_release_s(place, capsys):
+    (place / "v.sqlite").unlink()
+    _, told = check(place, capsys)
+    assert told["Hosts"][0] == 1
+    assert "not looked at: SCHEMA_OLD" in told["Hosts"][1]
+
+
 def test_table_is_for_people(place, capsys):
     code = status.main(["--config-file", str(place / "verifier.conf"), "upgrade", "check"])
-    assert (code, "Signing key" in capsys.readouterr().out) == (0, True)
+    assert (code, "Signing keys" in capsys.readouterr().out) == (0, True)

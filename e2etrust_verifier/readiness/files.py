@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that others on the machine must not read, and such that they must not write."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from oslo_config import cfg
+from sqlalchemy.engine import make_url
+
+#: Others: neither owner nor group, as operators share group access with the service's user.
+_READ, _WRITE = stat.S_IROTH, stat.S_IWOTH
+
+
+def open_to_others(conf: cfg.ConfigOpts) -> list[str]:
+    """Name files with secrets that others can read, and such that decide whom they can write."""
+    found = [f"others can read {path}: chmod o-rwx {path}" for path in _secret(conf) if _may(path)]
+    found += [
+        f"others can write {path}, and so decide who is trusted: chmod o-w {path}"
+        for path in _deciding(conf)
+        if _may(path, _WRITE)
+    ]
+    return found
+
+
+def _secret(conf: cfg.ConfigOpts) -> Iterator[Path]:
+    yield from map(Path, conf.config_file or ())
+    yield from _named(conf.verifier.signing_key, conf.verifier.sm2_signing_key)
+    if conf.webhook.urls:
+        yield Path(conf.webhook.secret_file)
+    url = make_url(conf.database.connection)
+    if url.get_backend_name() == "sqlite" and url.database:
+        # Whoever reads the keys in it can draw challenges in the verifier's name.
+        yield from (Path(url.database + more) for more in ("", "-wal"))
+
+
+def _deciding(conf: cfg.ConfigOpts) -> Iterator[Path]:
+    yield from map(Path, conf.config_file or ())
+    chosen = conf.verifier
+    yield from _named(chosen.ek_ca_bundle, chosen.ek_pins, *chosen.retired_keys)
+    directory = Path(chosen.policy_dir)
+    yield directory
+    yield from sorted(directory.glob("*"))
+
+
+def _named(*names: str) -> Iterator[Path]:
+    return (Path(name) for name in names if name)
+
+
+def _may(path: Path, right: int = _READ) -> bool:
+    """Whether others have that right, and a way to the file."""
+    try:
+        return bool(path.stat().st_mode & right) and _way_to(path)
+    except OSError:
+        return False  # it is not there, which other checks say
+
+
+def _way_to(path: Path) -> bool:
+    return all(one.stat().st_mode & stat.S_IXOTH for one in path.resolve().parents)
