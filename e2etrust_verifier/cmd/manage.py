@@ -18,6 +18,7 @@ from e2etrust_core.appraisal.policy_schema import policy_schema
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.tpm_structures import name_of
 from e2etrust_verifier import conf as configuration
+from e2etrust_verifier.cmd import purging
 from e2etrust_verifier.db import events, migration
 from e2etrust_verifier.db import policy_versions as version_rows
 from e2etrust_verifier.db.database import Database
@@ -39,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     except E2ETrustError as exc:
         remedy = f"\nnext: {exc.remedy}" if exc.remedy else ""
         print(f"e2etrust-manage: {exc}{remedy}", file=sys.stderr)
-        return 1
+        return int(arguments.failed)
     except db_exc.DBError as exc:
         reason = " ".join(str(exc).split("\n")[:1])
         print(
@@ -47,13 +48,13 @@ def main(argv: list[str] | None = None) -> int:
             " its server or directory is there",
             file=sys.stderr,
         )
-        return 1
+        return int(arguments.failed)
     if arguments.format == "document":
         print(json.dumps(rows[0], indent=1))
     else:
         as_json = arguments.format == "json"
         print(json.dumps(rows, indent=1) + "\n" if as_json else table(rows), end="")
-    return 0
+    return int(arguments.status)
 
 
 def table(rows: Rows) -> str:
@@ -77,9 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="e2etrust-manage", description=__doc__)
     parser.add_argument("--config-file", action="append", help="default: verifier.conf")
     nouns = parser.add_subparsers(required=True, metavar="COMMAND")
-    database = nouns.add_parser("db", help="the database's schema").add_subparsers(required=True)
+    database = nouns.add_parser("db", help="the database").add_subparsers(required=True)
     _add(database, "sync", _db_sync, "create the schema or bring it up to this release")
     _add(database, "version", _db_version, "show the schema's version")
+    text = "delete history: old events, verdicts, evidence, refused and ended launches"
+    purging.add_arguments(_add(database, "purge", purging.run, text))
     key = nouns.add_parser("key", help="the signing key").add_subparsers(required=True)
     create = _add(key, "create", _key_create, "make the key that signs launch records")
     create.add_argument(
@@ -114,7 +117,7 @@ def _add(
     parser.add_argument("-f", "--format", choices=("table", "json"), default="table")
     for argument in positional:
         parser.add_argument(argument)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, status=0, failed=1)
     return parser
 
 

@@ -24,5 +24,9 @@ from tests.functional.verifier.test_migrations import (  # noqa: F401 - tests an
     test_service_refuses_a_database_without_the_schema,
     test_sync_twice_changes_nothing_and_counts_on,
 )
+from tests.functional.verifier.test_purge import (  # noqa: F401
+    filled,
+    test_history_goes_and_what_counts_now_stays,
+)
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
