@@ -15,7 +15,9 @@ import yaml
 from e2etrust_verifier.api.metrics import Fleet, FleetCollector
 from e2etrust_verifier.db.outbox import Waiting
 
-RULES = Path(__file__).resolve().parents[2] / "etc/prometheus/e2etrust.rules.yaml"
+HERE = Path(__file__).resolve().parent
+RULES = HERE.parents[1] / "etc/prometheus/e2etrust.rules.yaml"
+FLEETS = HERE / "alert_rules_test.yaml"
 FLEET = Fleet(
     by_state={"trusted": 1, "untrusted": 0, "held": 0, "unknown": 0},
     oldest_attestation=0.0,
@@ -56,9 +58,21 @@ def test_every_alert_says_what_it_is_and_what_to_do():
         assert rule["annotations"]["remedy"]
 
 
+def test_every_alert_is_tried_on_fleets():
+    tried = {
+        one["alertname"]
+        for fleet in yaml.safe_load(FLEETS.read_text())["tests"]
+        for one in fleet["alert_rule_test"]
+        if one.get("exp_alerts")
+    }
+    assert tried == {rule["alert"] for rule in rules()}
+
+
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not there")
-def test_prometheus_takes_the_rules():
+@pytest.mark.parametrize("words", [("check", RULES), ("test", FLEETS)], ids=lambda words: words[0])
+def test_prometheus_takes_the_rules_and_raises_what_each_fleet_is_due(words):
+    what, path = words
     done = subprocess.run(
-        ["promtool", "check", "rules", str(RULES)], capture_output=True, text=True, check=False
+        ["promtool", what, "rules", str(path)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
