@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Collection, Iterable, Mapping
 
 from nova import objects
@@ -19,6 +20,8 @@ from e2etrust_core.trust_names import (
     level_of_spec,
     level_of_trait,
 )
+
+_AGGREGATES = operator.attrgetter("aggregates")
 
 
 def demand_of(extra_specs: Mapping[str, str], image_traits: Collection[str] = ()) -> int:
@@ -38,15 +41,16 @@ def demand_of_request(spec_obj: request_spec.RequestSpec) -> int:
     return demand_of(extra_specs or {}, traits)
 
 
-def demands_of_aggregates(hosts: Iterable[host_manager.HostState]) -> dict[int, int]:
-    """Return id() of each aggregate that asks something of its hosts -> the least level.
+def demands_of_aggregates(hosts: Iterable[host_manager.HostState]) -> dict[objects.Aggregate, int]:
+    """Return each aggregate of *hosts* that asks something of its hosts -> the least level.
 
-    Nova's host manager has one object an aggregate, so each is read once and not for each host.
+    Nova's host manager has one object an aggregate: each is read once and not for each host, but in
+    every request, so that what an operator changed counts at once.
     """
-    there = list(itertools.chain.from_iterable([host.aggregates for host in hosts]))
-    aggregates = dict(zip(map(id, there), there, strict=True))
-    asked = {key: _demand_of_aggregate(one) for key, one in aggregates.items()}
-    return {key: level for key, level in asked.items() if level}
+    # No line of Python is run for each host: this is what a request that asks nothing costs.
+    there = set(itertools.chain.from_iterable(map(_AGGREGATES, hosts)))
+    asked = {one: _demand_of_aggregate(one) for one in there}
+    return {one: level for one, level in asked.items() if level}
 
 
 def _demand_of_aggregate(aggregate: objects.Aggregate) -> int:

@@ -49,10 +49,10 @@ OPTS = [
     ),
     cfg.IntOpt(
         "logged_refusals",
-        default=100,
+        default=10,
         min=0,
-        help="How many refused hosts of one scheduling request are logged each on a line of "
-        "their own; the rest are counted by code.",
+        help="How many of the hosts that a scheduling request refused for the same code are named "
+        "in its line of the log; the rest are counted.",
     ),
 ]
 

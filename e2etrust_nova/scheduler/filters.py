@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import nova.conf
-from nova.objects import request_spec
+from nova.objects import aggregate, request_spec
 from nova.scheduler import filters, host_manager
 from oslo_log import log as logging
 
 from e2etrust_core.messages import Refusal
-from e2etrust_core.trust_names import MIN_LEVEL_SPEC, TRUST_SPEC, UNREADABLE
+from e2etrust_core.trust_names import MIN_LEVEL_SPEC, NOTHING, TRUST_SPEC, UNREADABLE
 from e2etrust_nova.conf import scheduler as options
 from e2etrust_nova.demand import demand_of_request, demands_of_aggregates
 from e2etrust_nova.scheduler.process_view import ProcessViews
@@ -20,6 +21,9 @@ from e2etrust_nova.scheduler.verifier import VerifierClient
 from e2etrust_nova.scheduler.view import NEVER, LeaseView, Source
 
 LOG = logging.getLogger(__name__)
+
+#: A host's aggregates -> the least level that is asked of it.
+LevelOf = Callable[[tuple[aggregate.Aggregate, ...]], int]
 
 _UNREADABLE = Refusal(
     "DEMAND_UNREADABLE",
@@ -51,21 +55,20 @@ class TrustedHostFilter(filters.BaseHostFilter):
         """Return the hosts that may take the server; never None, which would stop filtering."""
         hosts = filter_obj_list if isinstance(filter_obj_list, list) else list(filter_obj_list)
         demand = demand_of_request(spec_obj)
-        by_aggregate = demands_of_aggregates(hosts)
-        if not demand and not by_aggregate:
+        asking = demands_of_aggregates(hosts)
+        if not demand and not asking:
             return hosts
         view = self._views.current()
         # What nobody can meet needs no news of the hosts.
         if demand < UNREADABLE:
             view.refresh()
-        now = view.now()
-        if by_aggregate:
-            passed = _passed_by_aggregate(hosts, demand, by_aggregate, view, now)
-        else:
-            deadline_of = view.deadlines(demand).get
-            passed = [host for host in hosts if deadline_of(host.host, NEVER) > now]
-        if len(passed) < len(hosts):
-            self._log_refused(spec_obj, hosts, passed, demand, by_aggregate, view)
+        level_of = _levels(demand, asking) if asking else None
+        passed = _passed(hosts, demand, level_of, view)
+        if len(passed) < len(hosts) and LOG.isEnabledFor(logging.INFO):
+            kept = set(map(id, passed))
+            refused = [host for host in hosts if id(host) not in kept]
+            levels = (level_of(tuple(one.aggregates)) if level_of else demand for one in refused)
+            self._log_refused(spec_obj, len(hosts), refused, levels, view)
         return passed
 
     def _source(self) -> Source:
@@ -78,63 +81,57 @@ class TrustedHostFilter(filters.BaseHostFilter):
     def _log_refused(
         self,
         spec_obj: request_spec.RequestSpec,
-        hosts: Sequence[host_manager.HostState],
-        passed: Sequence[host_manager.HostState],
-        demand: int,
-        by_aggregate: dict[int, int],
+        asked: int,
+        refused: Sequence[host_manager.HostState],
+        levels: Iterable[int],
         view: LeaseView,
     ) -> None:
-        server = spec_obj.instance_uuid if "instance_uuid" in spec_obj else None
-        limit = self._options.logged_refusals
-        kept = {id(host) for host in passed}
-        refused = [
-            (host.host, _why_not(host, _level(host, demand, by_aggregate), view))
-            for host in hosts
-            if id(host) not in kept
-        ]
-        for host, why in refused[:limit]:
-            LOG.info(
-                "Host %s refused for server %s: %s: %s. %s",
-                host,
-                server,
-                why.code,
-                why.reason,
-                why.remedy,
-            )
-        if len(refused) > limit:
-            rest = collections.Counter(why.code for _host, why in refused[limit:])
-            counts = ", ".join(f"{number} {code}" for code, number in rest.most_common())
-            LOG.info("%d more hosts refused for server %s: %s", rest.total(), server, counts)
+        """One line for all: of each code how many, some of them by name, and why the first."""
+        names: dict[str, list[str]] = collections.defaultdict(list)
+        first: dict[str, Refusal] = {}
+        for host, level in zip(refused, levels, strict=True):
+            why = view.why_not(host.host, level) if level < UNREADABLE else _UNREADABLE
+            names[why.code].append(host.host)
+            first.setdefault(why.code, why)
+        LOG.info(
+            "%d of %d hosts refused for server %s: %s",
+            len(refused),
+            asked,
+            spec_obj.instance_uuid if "instance_uuid" in spec_obj else None,
+            "; ".join(
+                _told(first[code], names[code], self._options.logged_refusals) for code in names
+            ),
+        )
 
 
-def _passed_by_aggregate(
-    hosts: Sequence[host_manager.HostState],
-    demand: int,
-    by_aggregate: dict[int, int],
-    view: LeaseView,
-    now: float,
+def _levels(demand: int, asking: Mapping[aggregate.Aggregate, int]) -> LevelOf:
+    """Return what says the least level that request and aggregates ask of a host."""
+
+    # Hosts are many, and sets of aggregates few.
+    @functools.cache
+    def level_of(aggregates: tuple[aggregate.Aggregate, ...]) -> int:
+        return max([demand, *(asking.get(one, NOTHING) for one in aggregates)])
+
+    return level_of
+
+
+def _passed(
+    hosts: Sequence[host_manager.HostState], demand: int, level_of: LevelOf | None, view: LeaseView
 ) -> list[host_manager.HostState]:
+    """:param level_of: None where *demand* is all that is asked of any host."""
+    now = view.now()
+    if level_of is None:
+        end_of = view.deadlines(demand).get
+        return [host for host in hosts if end_of(host.host, NEVER) > now]
     ends_of = [view.deadlines(level).get for level in range(UNREADABLE + 1)]
-    asked_by = by_aggregate.get
-    passed = []
-    for host in hosts:
-        # As _level() says it; a call for each host would be half of the time.
-        level = demand
-        for aggregate in host.aggregates:
-            asked = asked_by(id(aggregate), 0)
-            if asked > level:
-                level = asked
-        if not level or ends_of[level](host.host, NEVER) > now:
-            passed.append(host)
-    return passed
+    return [
+        host
+        for host in hosts
+        if not (level := level_of(tuple(host.aggregates))) or ends_of[level](host.host, NEVER) > now
+    ]
 
 
-def _level(host: host_manager.HostState, demand: int, by_aggregate: dict[int, int]) -> int:
-    """Return the least level that request and aggregates ask of this host."""
-    for aggregate in host.aggregates:
-        demand = max(demand, by_aggregate.get(id(aggregate), 0))
-    return demand
-
-
-def _why_not(host: host_manager.HostState, level: int, view: LeaseView) -> Refusal:
-    return _UNREADABLE if level >= UNREADABLE else view.why_not(host.host, level)
+def _told(why: Refusal, hosts: Sequence[str], named: int) -> str:
+    some = ", ".join(hosts[:named])
+    more = f", {len(hosts) - named} more" if len(hosts) > named else ""
+    return f"{len(hosts)} {why.code} ({some}{more}): {why.reason}. {why.remedy}"

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from oslo_log import log as logging
 
@@ -25,6 +27,19 @@ NEVER = float("-inf")
 
 #: Seconds; no policy gives more (`lease_seconds`), so an answer that does is not the verifier's.
 _LONGEST_LEASE = 3600.0
+
+# Made once: ten thousand hosts may be refused for the same.
+_UNKNOWN = Refusal(
+    "HOST_UNKNOWN",
+    "the verifier knows no such host",
+    "enrol it: start e2etrust-agent there, with the host name nova-compute uses",
+)
+_RAN_OUT = Refusal(
+    "LEASE_NONE",
+    "its lease ran out",
+    "look at e2etrust-agent on the host and at e2etrust-verifier",
+)
+_RAN_OUT_UNHEARD = replace(_RAN_OUT, reason=f"{_RAN_OUT.reason} and the verifier does not answer")
 
 #: Ends of leases by host, one map for each level: hosts whose lease has it or a higher one.  The
 #: map of the lowest level has all hosts.  So one look decides, whatever level is asked.
@@ -58,7 +73,7 @@ class LeaseView:
         self._lock = threading.Lock()
         self._generation = 0
         self._deadlines = _no_deadlines()
-        self._failed: dict[str, tuple[CheckResult, ...]] = {}
+        self._failed: dict[str, Refusal] = {}
         self._answered_for = NEVER
         self._not_before = NEVER
         self._down = False
@@ -98,28 +113,12 @@ class LeaseView:
 
     def why_not(self, host: str, level: int = LOWEST_LEVEL) -> Refusal:
         """Return why *host* holds no lease of *level*, in the verifier's words where it said."""
-        end_of = self.deadlines().get
-        if level > LOWEST_LEVEL and end_of(host, NEVER) > self.now():
-            return Refusal(
-                "LEVEL_TOO_LOW",
-                f"level {level} is demanded, its lease has less",
-                "demand less, or have its policy give that level (level:)",
-            )
-        for check in self._failed.get(host, ()):
-            return Refusal(
-                check.code or "CHECK_FAILED", f"{check.check}: {check.reason}", check.remedy
-            )
-        if host not in self.deadlines():
-            return Refusal(
-                "HOST_UNKNOWN",
-                "the verifier knows no such host",
-                "enrol it: start e2etrust-agent there, with the host name nova-compute uses",
-            )
-        return Refusal(
-            "LEASE_NONE",
-            "its lease ran out" + (" and the verifier does not answer" if self._down else ""),
-            "look at e2etrust-agent on the host and at e2etrust-verifier",
-        )
+        known = self._deadlines[LOWEST_LEVEL]
+        if level > LOWEST_LEVEL and known.get(host, NEVER) > self.now():
+            return _too_low(level)
+        if host not in known:
+            return _UNKNOWN
+        return self._failed.get(host) or (_RAN_OUT_UNHEARD if self._down else _RAN_OUT)
 
     def _check(self, delta: LeaseDelta) -> None:
         if not delta.full and delta.generation < self._generation:
@@ -158,7 +157,7 @@ def _record(
     trust: HostTrust,
     sent: float,
     deadlines: Deadlines,
-    failed: dict[str, tuple[CheckResult, ...]],
+    failed: dict[str, Refusal],
 ) -> None:
     leased = trust.seconds > 0 and not trust.failed
     end = sent + min(trust.seconds, _LONGEST_LEASE) if leased else NEVER
@@ -170,9 +169,22 @@ def _record(
         elif deadlines[level]:
             deadlines[level].pop(trust.host, None)
     if trust.failed:
-        failed[trust.host] = tuple(trust.failed)
+        failed[trust.host] = _refusal_of(trust.failed[0])
     else:
         failed.pop(trust.host, None)
+
+
+def _refusal_of(check: CheckResult) -> Refusal:
+    return Refusal(check.code or "CHECK_FAILED", f"{check.check}: {check.reason}", check.remedy)
+
+
+@functools.cache
+def _too_low(level: int) -> Refusal:
+    return Refusal(
+        "LEVEL_TOO_LOW",
+        f"level {level} is demanded, its lease has less",
+        "demand less, or have its policy give that level (level:)",
+    )
 
 
 def _no_deadlines() -> Deadlines:

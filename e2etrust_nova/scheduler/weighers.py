@@ -50,7 +50,8 @@ class FreshnessWeigher(weights.BaseHostWeigher):
         view = self._views.current()
         view.refresh()
         now, deadline_of = view.now(), view.deadlines().get
-        return [max(deadline_of(one.obj.host, NEVER) - now, 0.0) for one in weighed_obj_list]
+        ends = (deadline_of(one.obj.host, NEVER) for one in weighed_obj_list)
+        return [end - now if end > now else 0.0 for end in ends]
 
     def _weigh_object(
         self, obj: host_manager.HostState, weight_properties: request_spec.RequestSpec

@@ -87,12 +87,23 @@ def hosts_in(*aggregates: Aggregate) -> list[host_manager.HostState]:
 def test_aggregate_asks_of_its_hosts(metadata, level):
     asking = aggregate(**metadata)
     plain = aggregate(availability_zone="nova")
-    assert demands_of_aggregates(hosts_in(plain, asking)) == {id(asking): level}
+    assert demands_of_aggregates(hosts_in(plain, asking)) == {asking: level}
 
 
 def test_trait_of_an_aggregate_is_novas_own_and_asks_nothing_here():
     isolated = aggregate(trait__CUSTOM_E2ETRUST_TRUSTED="required")
     assert demands_of_aggregates(hosts_in(isolated)) == {}
+
+
+def test_what_an_operator_changes_in_an_aggregate_counts_at_the_next_request():
+    one = aggregate(availability_zone="nova")
+    hosts = hosts_in(one)
+    assert demands_of_aggregates(hosts) == {}
+    # In place: the object, and the host's list of aggregates, stay the same.
+    one.metadata["trust:min_level"] = "2"
+    assert demands_of_aggregates(hosts) == {one: 2}
+    del one.metadata["trust:min_level"]
+    assert demands_of_aggregates(hosts) == {}
 
 
 @pytest.mark.parametrize(
