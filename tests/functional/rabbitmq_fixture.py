@@ -87,8 +87,10 @@ class Broker:
         os.killpg(self.process.pid, number)
 
     def end(self) -> None:
-        """Stop the node and the name server that it started."""
-        self.stop()
+        """Take the node away for good, and the name server that it started."""
+        if self.process is not None:
+            self.signal(9)
+            self.process.wait()
         subprocess.run(["epmd", "-kill"], env=self._environment(), capture_output=True)
 
     def _answers(self) -> bool:

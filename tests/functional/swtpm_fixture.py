@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real TPM emulator for tests: made like a chip with an EK certificate, then powered on.
 
-``swtpm`` is one TPM's TCTI string; ``swtpm_factory`` makes as many TPMs as a test needs.
+``swtpm`` is one TPM's TCTI string; ``swtpm_factory`` makes as many TPMs as a test needs; ``chip``
+is one for a module.
 """
 
 from __future__ import annotations
@@ -137,6 +138,18 @@ class TpmStock:
 @pytest.fixture(scope="session")
 def tpm_stock(tmp_path_factory: pytest.TempPathFactory) -> TpmStock:
     return TpmStock(tmp_path_factory.mktemp("tpm-stock"))
+
+
+@pytest.fixture(scope="module")
+def chip(tmp_path_factory: pytest.TempPathFactory, tpm_stock: TpmStock) -> Iterator[EmulatedTpm]:
+    """One TPM for all tests of a module, powered on."""
+    place = tmp_path_factory.mktemp("chip") / "tpm"
+    tpm_stock.deliver(0, place)
+    with tempfile.TemporaryDirectory(prefix="tpm") as sockets:
+        made = EmulatedTpm(place, tpm_stock.ca, Path(sockets) / "0")
+        made.power_on()
+        yield made
+        made.power_off()
 
 
 @pytest.fixture

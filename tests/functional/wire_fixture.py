@@ -8,9 +8,6 @@ import selectors
 import socket
 import struct
 import threading
-from collections.abc import Iterator
-
-import pytest
 
 from tests.functional.rabbitmq_fixture import Broker
 
@@ -92,10 +89,3 @@ class Wire:
             self._pairs = [known for known in self._pairs if known[0] is not pair[0]]
         for end in pair:
             end.close()
-
-
-@pytest.fixture
-def wire(rabbitmq: Broker) -> Iterator[Wire]:
-    made = Wire(rabbitmq)
-    yield made
-    made.close()

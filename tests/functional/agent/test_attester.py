@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -291,12 +292,13 @@ def handles(swtpm: str) -> str:
     return told
 
 
-def test_ten_thousand_quotes_leak_nothing(swtpm: str, tmp_path: Path) -> None:
+def test_quotes_leak_nothing(swtpm: str, tmp_path: Path) -> None:
+    """A few here; more by ``E2ETRUST_LEAK_QUOTES``."""
     with open_tpm(swtpm) as tpm:
         host = attester(tpm, tmp_path)
         host.evidence(challenge(), attest_binding)
         before = handles(swtpm), len(list(Path("/proc/self/fd").iterdir()))
-        for _ in range(10_000):
+        for _ in range(int(os.environ.get("E2ETRUST_LEAK_QUOTES", "500"))):
             host.evidence(challenge(), attest_binding)
         after = handles(swtpm), len(list(Path("/proc/self/fd").iterdir()))
     assert after == before

@@ -22,7 +22,7 @@ from oslo_messaging import conffixture
 
 from e2etrust_agent.verifier_bus import VerifierBus
 from e2etrust_core import messages
-from tests.functional.rabbitmq_fixture import Broker, rabbitmq  # noqa: F401
+from tests.functional.rabbitmq_fixture import Broker
 
 GUIDE = Path(__file__).parents[3] / "doc/source/install/index.rst"
 HOST = "compute1"
@@ -66,7 +66,7 @@ def server(over: Any, topic: str, name: str, endpoint: object) -> Any:
 
 
 @pytest.fixture(scope="module")
-def bus(rabbitmq: Broker) -> Iterator[SimpleNamespace]:  # noqa: F811
+def bus(rabbitmq: Broker) -> Iterator[SimpleNamespace]:
     for command in commands():
         rabbitmq.control(*command)
     everything = [".*"] * 3

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from e2etrust_core.evidence.ima_frames import split_ima_list
 from e2etrust_core.tpm.device import open_tpm
 from e2etrust_core.tpm.pcr import extend_pcr, read_pcrs
-from tests.functional.agent.test_agent_and_verifier import Stack, _select, until
+from tests.functional.agent.stack import Stack, until
 from tests.functional.rabbitmq_fixture import Broker
 from tests.functional.swtpm_fixture import EmulatedTpm
 from tests.functional.verifier.conftest import write_policy
@@ -38,7 +38,7 @@ def measure(stack: Stack, path: Path, *entries: bytes) -> None:
 
 
 def offset(stack: Stack) -> int:
-    rows = _select(stack, "SELECT ima FROM host_states WHERE ima IS NOT NULL")
+    rows = stack.select("SELECT ima FROM host_states WHERE ima IS NOT NULL")
     return json.loads(rows[0][0])["offset"] if rows else 0
 
 
@@ -66,8 +66,7 @@ def test_only_what_is_new_is_read_though_both_were_restarted_in_between(stack: S
     (stack.directory / "policy.d/files.sha256").write_text(allowed)
     config = stack.directory / "agent.conf"
     config.write_text(config.read_text() + f"ima_list = {path}\n")
-    stack.start("verifier")
-    stack.start("agent")
+    stack.start("verifier", "agent")
     whole = len(path.read_bytes())
     until(lambda: offset(stack) == whole, "the list was not accepted")
 
@@ -76,8 +75,7 @@ def test_only_what_is_new_is_read_though_both_were_restarted_in_between(stack: S
     measure(stack, path, signed("/opt/new", b"new", key))
     # Whoever read what was good before would find this.
     path.write_bytes(b"\xff" * whole + path.read_bytes()[whole:])
-    stack.start("verifier")
-    stack.start("agent")
+    stack.start("verifier", "agent")
     end = len(path.read_bytes())
     until(lambda: offset(stack) == end, "what was new was not accepted")
     assert stack.client.attest().trusted

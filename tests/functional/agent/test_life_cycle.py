@@ -6,19 +6,16 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.functional.agent.test_agent_and_verifier import (  # noqa: F401 - fixtures
-    Stack,
-    leased,
-    stack,
-    until,
-)
+from tests.functional.agent.stack import Stack, until
+from tests.functional.rabbitmq_fixture import Broker
 from tests.functional.swtpm_fixture import EmulatedTpm
-from tests.functional.wire_fixture import Wire, wire  # noqa: F401
+from tests.functional.wire_fixture import Wire
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the agent's socket is for root")
 
@@ -32,40 +29,44 @@ FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
 
 
 @pytest.fixture
-def wired(wire: Wire, emulated_tpm: EmulatedTpm) -> Iterator[Stack]:  # noqa: F811
+def wire(rabbitmq: Broker) -> Iterator[Wire]:
+    made = Wire(rabbitmq)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def wired(wire: Wire, emulated_tpm: EmulatedTpm) -> Iterator[Stack]:
     """Agent and verifier that reach the broker over *wire*, and hold a lease."""
     with tempfile.TemporaryDirectory(prefix="agent") as directory:
-        made = Stack(Path(directory), emulated_tpm, wire)  # type: ignore[arg-type]
+        made = Stack(Path(directory), emulated_tpm, wire)
         for path in (made.conf, made.directory / "agent.conf"):
             path.write_text(f"{path.read_text()}{HEARTBEAT}")
         try:
-            made.start("verifier")
-            made.start("agent")
-            until(made.leased, "no lease came")
+            made.mend()
             yield made
         finally:
             made.end()
 
 
-def new_lease(stack: Stack, than: str | None) -> None:  # noqa: F811
+def new_lease(stack: Stack, than: str | None) -> None:
     until(lambda: stack.leased() not in (None, than), "the host was not attested again")
 
 
-@pytest.mark.parametrize("how", ["cut", "silence"])
-def test_connection_that_is_gone_is_made_anew_by_both_ends(wired: Stack, wire: Wire, how: str):  # noqa: F811
+def test_connection_that_is_gone_is_made_anew_by_both_ends(wired: Stack, wire: Wire):
     assert wire.connections >= 2
     old = wired.leased()
-    getattr(wire, how)()
-    if how == "silence":
-        until(lambda: wired.leased() is None, "the lease did not run out")
+    wire.cut()
     new_lease(wired, than=old)
-    if how == "silence":
-        assert "no lease: VERIFIER_DOWN" in wired.log("agent")
+    wire.silence()
+    until(lambda: wired.leased() is None, "the lease did not run out")
+    new_lease(wired, than=None)
+    assert "no lease: VERIFIER_DOWN" in wired.log("agent")
     for name in ("agent", "verifier"):
         assert wired.processes[name].poll() is None
 
 
-def test_agent_killed_while_it_quotes_starts_again_as_the_same_host(leased: Stack):  # noqa: F811
+def test_agent_killed_while_it_quotes_starts_again_as_the_same_host(leased: Stack):
     tpm = leased.tpm.process
     assert tpm is not None
     tpm.send_signal(signal.SIGSTOP)
@@ -81,11 +82,7 @@ def test_agent_killed_while_it_quotes_starts_again_as_the_same_host(leased: Stac
 
 
 @pytest.mark.parametrize("shift", ["+366d", "-366d"])
-def test_hosts_clock_is_of_no_matter(
-    leased: Stack,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
-    shift: str,
-):
+def test_hosts_clock_is_of_no_matter(leased: Stack, monkeypatch: pytest.MonkeyPatch, shift: str):
     leased.stop("agent")
     monkeypatch.setenv("LD_PRELOAD", FAKETIME)
     monkeypatch.setenv("FAKETIME", shift)
@@ -100,6 +97,7 @@ def test_hosts_clock_is_of_no_matter(
     launch, _ = leased.launch()
     assert launch
     year = leased.log("agent").splitlines()[-1][:4]
-    assert year != leased.log("verifier").splitlines()[-1][:4]  # it was wrong indeed
+    assert year != time.strftime("%Y")  # it was wrong indeed
     leased.stop("verifier")
     until(lambda: leased.leased() is None, "the lease did not run out")
+    leased.stop("agent")

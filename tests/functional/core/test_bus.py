@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import secrets
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +31,7 @@ from e2etrust_core.tpm.salt_key import KnownHost
 from e2etrust_core.tpm.sealing import seal, unseal
 from tests.functional.core.interposer import Interposer, code_of
 from tests.functional.core.test_tpm import in_use
-from tests.functional.swtpm_fixture import EmulatedTpm, TpmStock
+from tests.functional.swtpm_fixture import EmulatedTpm
 
 KINDS = ("rsa2048", "ecc-p256", "sm2")
 SELECTION = {"sha256": [0, 7]}
@@ -42,17 +41,6 @@ INDEX = 0x01800020
 ACTIVATE_CREDENTIAL, UNSEAL, CERTIFY, FLUSH_CONTEXT = 0x147, 0x15E, 0x148, 0x165
 #: TPM_RC_FAILURE, and TPM_RC_HANDLE of handle 1: the TPM's own trouble, and a refusal.
 FAILURE, REFUSAL = 0x101, 0x18B
-
-
-@pytest.fixture(scope="module")
-def chip(tmp_path_factory: pytest.TempPathFactory, tpm_stock: TpmStock) -> Iterator[EmulatedTpm]:
-    home = tmp_path_factory.mktemp("chip")
-    tpm_stock.deliver(0, home / "tpm")
-    with tempfile.TemporaryDirectory(prefix="tpm") as sockets:
-        made = EmulatedTpm(home / "tpm", tpm_stock.ca, Path(sockets) / "0")
-        made.power_on()
-        yield made
-        made.power_off()
 
 
 @pytest.fixture

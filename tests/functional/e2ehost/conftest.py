@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.functional.swtpm_fixture import EmulatedTpm, TpmStock, tpm_stock
+from tests.functional.swtpm_fixture import EmulatedTpm, TpmStock
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(CHECKOUT / "tools"))
@@ -28,8 +28,6 @@ from e2ehost import (  # noqa: E402
     compile_policy,
 )
 from tests.functional.e2ehost.recorded_host import Recorded, booted  # noqa: E402
-
-__all__ = ["tpm_stock"]
 
 
 @dataclass(frozen=True)

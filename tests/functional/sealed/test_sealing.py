@@ -21,6 +21,8 @@ from tests.unit.core.sealed import textbook_xts
 
 KEY = bytes(range(32))
 KEY_ID = "12345678-1234-1234-1234-123456789abc"
+#: `full` encrypts each byte, so its disk is small; what `main` costs does not hang on the size.
+SOURCES = {"main": "source", "full": "small"}
 
 
 def silent(stage: str, done: int, total: int) -> None:
@@ -61,9 +63,18 @@ def header_of(sealed: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    disk = disks.bootable(tmp_path_factory.mktemp("source"))
-    assert holds(disk, disks.SECRET_NAME.encode())
-    assert holds(disk, disks.FAT_NAME.encode()[:8])
+    return told(disks.bootable(tmp_path_factory.mktemp("source")))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return told(disks.bootable(tmp_path_factory.mktemp("small"), 128 * disks.MIB))
+
+
+def told(disk: Path) -> Path:
+    """The secrets are there to be found."""
+    for text in (disks.SECRET_NAME.encode(), disks.FAT_NAME.encode()[:8], disks.SECRET_TEXT[:16]):
+        assert holds(disk, text)
     return disk
 
 
@@ -75,9 +86,9 @@ def main(source, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def full(source, tmp_path_factory):
+def full(small, tmp_path_factory):
     path = tmp_path_factory.mktemp("full") / "sealed.raw"
-    seal(source, path, "full")
+    seal(small, path, "full")
     return path
 
 
@@ -94,13 +105,13 @@ def test_full_hides_every_byte(full):
 
 
 @pytest.mark.parametrize("layout", ["main", "full"])
-def test_the_readers_view_is_the_source_byte_for_byte(layout, source, request):
-    assert same_view(request.getfixturevalue(layout), source)
+def test_the_readers_view_is_the_source_byte_for_byte(layout, request):
+    assert same_view(*map(request.getfixturevalue, (layout, SOURCES[layout])))
 
 
 @pytest.mark.parametrize("layout", ["main", "full"])
-def test_a_second_xts_opens_what_cryptsetup_prints(layout, source, request):
-    sealed = request.getfixturevalue(layout)
+def test_a_second_xts_opens_what_cryptsetup_prints(layout, request):
+    sealed, source = map(request.getfixturevalue, (layout, SOURCES[layout]))
     segments = dump(header_of(sealed))["segments"].values()
     random_places = random.Random(3)
     with sealed.open("rb") as file, source.open("rb") as plain:
@@ -119,8 +130,8 @@ def test_a_second_xts_opens_what_cryptsetup_prints(layout, source, request):
 
 
 @pytest.mark.parametrize("layout", ["main", "full"])
-def test_qcow2_around_it_holds_the_same_sealed_image(layout, source, tmp_path):
-    sealed = tmp_path / "sealed.qcow2"
+def test_qcow2_around_it_holds_the_same_sealed_image(layout, tmp_path, request):
+    source, sealed = request.getfixturevalue(SOURCES[layout]), tmp_path / "sealed.qcow2"
     seal(source, sealed, layout, "qcow2")
     assert inspection.inspect(sealed).image.layout == layout
     raw = tmp_path / "raw"

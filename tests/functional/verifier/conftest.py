@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,14 +24,9 @@ from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.rpc.endpoint import VerifierEndpoint
 from e2etrust_verifier.trust import records
 from e2etrust_verifier.trust.surroundings import Surroundings, utc_now
-from tests.functional.mariadb_fixture import Mariadb, mariadb  # noqa: F401
-from tests.functional.postgresql_fixture import Postgresql, postgresql  # noqa: F401
-from tests.functional.rabbitmq_fixture import rabbitmq  # noqa: F401
-from tests.functional.swtpm_fixture import (  # noqa: F401
-    EmulatedTpm,
-    swtpm_factory,
-    tpm_stock,
-)
+from tests.functional.mariadb_fixture import Mariadb
+from tests.functional.postgresql_fixture import Postgresql
+from tests.functional.swtpm_fixture import EmulatedTpm
 from tests.functional.verifier.host import Host
 
 CONF = """[DEFAULT]
@@ -121,13 +117,21 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def migrated_mariadb(mariadb: Mariadb) -> str:  # noqa: F811
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with the schema of now."""
+    path = tmp_path_factory.mktemp("migrated") / "verifier.sqlite"
+    _migrated(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_mariadb(mariadb: Mariadb) -> str:
     """SQL of a database with the schema of now: to run every migration takes longer."""
     return mariadb.dump(_migrated(mariadb.new_database()))
 
 
 @pytest.fixture(scope="session")
-def migrated_postgresql(postgresql: Postgresql) -> str:  # noqa: F811
+def migrated_postgresql(postgresql: Postgresql) -> str:
     """The URL of a database with the schema of now, which others are copied from."""
     return _migrated(postgresql.new_database())
 
@@ -151,6 +155,9 @@ def migrated_url(request: pytest.FixtureRequest, database_url: str) -> str:
     elif database_url.startswith("postgresql"):
         template = request.getfixturevalue("migrated_postgresql")
         return request.getfixturevalue("postgresql").new_database(template)
+    else:
+        template = request.getfixturevalue("migrated_sqlite")
+        shutil.copy(template, database_url.removeprefix("sqlite:///"))
     return database_url
 
 
@@ -158,14 +165,12 @@ def migrated_url(request: pytest.FixtureRequest, database_url: str) -> str:
 def laboratory(
     tmp_path: Path,
     migrated_url: str,
-    swtpm_factory: Callable[[], EmulatedTpm],  # noqa: F811
+    swtpm_factory: Callable[[], EmulatedTpm],
 ) -> Iterator[Laboratory]:
     first = swtpm_factory()
     path = write_conf(tmp_path, first, migrated_url, "kombu+memory:////")
     conf = configuration.load([str(path)])
     database = Database(conf)
-    if migrated_url.startswith("sqlite"):
-        migration.sync(database)
     shift, told = [timedelta()], []  # type: ignore[var-annotated]
 
     def now() -> datetime:
