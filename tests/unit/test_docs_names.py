@@ -175,8 +175,10 @@ def _words(text: str) -> list[str]:
 
 
 def _runs(parser: argparse.ArgumentParser, words: list[str]) -> bool:
+    #: Words that stand for a value of a form that the command checks.
+    values = {"DIGEST": "5a" * 32}
     try:
-        parser.parse_args(words)
+        parser.parse_args([values.get(word, word) for word in words])
     except SystemExit:
         return False
     return True
