@@ -87,6 +87,12 @@ def test_good_host_is_trusted_with_a_row_a_check(host):
     assert appraisal.clock == ClockSeen(1000, 5, 0)
 
 
+def test_log_for_which_the_policy_names_no_bank_proves_nothing(host):
+    host.policy = HostPolicy("observing", ["*"], {}, [0, 4], observe={"sha256": [0, 4]})
+    host.selection = selection_of(host.policy)
+    assert failed(host.appraise()) == {"event-log": "POLICY_EMPTY", "pcr-policy": "POLICY_EMPTY"}
+
+
 @pytest.mark.parametrize(
     ("row", "code", "damage"),
     [
