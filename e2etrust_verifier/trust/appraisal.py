@@ -255,10 +255,12 @@ def _condemn(
         if state.held and not held_before:
             why = "it failed, and its policy asks for an operator"
             events.add(session, "host-held", why, now=now, host=host, codes=("HOST_HELD",))
-    known = {(row.id, row.instance) for row in case.launches}
-    for domain in evidence.domains[:MAX_DOMAINS]:
-        if domain.demands_trust and (domain.launch, domain.instance) not in known:
-            _note_unrecorded(session, around, host, domain)
+        # Told when it is news, as the failure itself: a host that lists thousands of them writes
+        # no row for each at every attestation.
+        known = {(row.id, row.instance) for row in case.launches}
+        for domain in evidence.domains[:MAX_DOMAINS]:
+            if domain.demands_trust and (domain.launch, domain.instance) not in known:
+                _note_unrecorded(session, around, host, domain)
 
 
 def _note_unrecorded(
