@@ -53,6 +53,7 @@ class Host:
         self.tpm = SoftwareTpm()
         self.entries: list[bytes] = [self.aggregate(), *(ng(*one) for one in GOOD.items())]
         self.seen = None
+        self.selection = None
         lines = [f"{hashlib.sha256(c).hexdigest()}  {path}\n" for path, c in GOOD.items()]
         (directory / "files.sha256").write_text("".join(lines))
         self.rules(SECTION)
@@ -78,7 +79,7 @@ class Host:
         log = self.measure()
         known = self.seen
         begun = known.offset if known is not None else 0
-        selection = selection_of(self.policy)
+        selection = self.selection or selection_of(self.policy)
         quote = self.tpm.quote(attest_binding(NONCE, []), selection)
         evidence = replace(HostEvidence(quote, ima=log[begun:], ima_from=begun), **changes)
         reference = HostReference(
@@ -115,6 +116,18 @@ def test_host_that_ran_allowed_files_only_is_trusted(host):
     assert found.verdict.trusted
     assert "4 entries" in ima_row(found)
     assert (found.ima.entries, found.ima.value) == (4, host.tpm.pcrs["sha256"][10])
+
+
+@pytest.mark.parametrize(
+    ("pcrs", "fault"),
+    [
+        ([7], {"ima-list": ("IMA_LIST_ABSENT", "")}),
+        ([7, 10], {"ima-policy": ("IMA_AGGREGATE_MISMATCH", "ima 1")}),
+    ],
+)
+def test_list_of_pcrs_that_nobody_quoted_is_refused_and_breaks_nothing(host, pcrs, fault):
+    host.selection = {"sha256": pcrs}
+    assert failed(host.appraise()) == fault
 
 
 @pytest.mark.parametrize(
