@@ -293,7 +293,7 @@ def test_every_rule_of_the_api_that_is_named_exists():
 def test_every_refusal_that_is_named_exists():
     known = {refusal.code for refusal in refusals(ROOT)}
     #: Words of others that look alike.
-    others = re.compile(r"(EV|EVTYPE|TPM2?|CUSTOM|FUSE|E2ETRUST|PBR|O|ALG)_")
+    others = re.compile(r"(EV|EVTYPE|TPM2?|CUSTOM|FUSE|E2ETRUST|PBR|SCHEMA|O|ALG)_")
 
     def named() -> Iterator[tuple[Literal, str]]:
         for one in literals():

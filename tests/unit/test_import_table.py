@@ -90,6 +90,21 @@ def test_core_knows_no_openstack_libvirt_network_or_database():
     assert faults == []
 
 
+def test_only_agents_need_what_the_extra_host_brings():
+    """Verifier, tenants and Nova's services install without a compiler."""
+    compiled = ("tpm2_pytss", "libvirt", "libvirt_qemu", "e2etrust_core.tpm")
+    faults = [
+        f"{module.relative_to(ROOT)} imports {name}"
+        for room in MAY_IMPORT
+        if room != "e2etrust_agent"
+        for module in modules(room)
+        if "e2etrust_core/tpm" not in str(module)
+        for name in imports_of(module.read_text(), package_of(module))
+        if any(is_within(name, one) for one in compiled)
+    ]
+    assert faults == []
+
+
 def test_every_room_of_ours_is_in_the_table():
     assert {path.parent.name for path in ROOT.glob("e2etrust_*/__init__.py")} == set(MAY_IMPORT)
 
