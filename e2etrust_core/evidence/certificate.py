@@ -15,18 +15,14 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_der_public_key,
-)
 
 from e2etrust_core.crypto import sm2_verify
-from e2etrust_core.crypto.provider import PointWrong, Sm2PublicKey
+from e2etrust_core.crypto.provider import Sm2PublicKey
 from e2etrust_core.crypto.sm2_signing import message_digest
 from e2etrust_core.evidence import der
 from e2etrust_core.evidence.der import DerReader, dotted
 from e2etrust_core.evidence.errors import EkCertificateUnreadable
+from e2etrust_core.evidence.public_keys import PublicKey, decode_spki, encode_spki
 
 #: What the strict reader stumbles over and is read here all the same.
 _LENIENCY = "InvalidSetOrdering"
@@ -38,10 +34,6 @@ _FAULTS = (
     x509.UnsupportedGeneralNameType,
     UnsupportedAlgorithm,
 )
-#: RFC 4055, 4.1: some makers say so of a key that only ever decrypts.
-_RSAES_OAEP = "1.2.840.113549.1.1.7"
-_RSA_ALGORITHM = bytes.fromhex("300d06092a864886f70d0101010500")
-_EC_KEY, _SM2_CURVE = "1.2.840.10045.2.1", "1.2.156.10197.1.301"
 _SM2_WITH_SM3 = "1.2.156.10197.1.501"
 #: RFC 4055, 5 and RFC 5758, 3.2.
 _SIGNATURES: dict[str, tuple[str, hashes.HashAlgorithm]] = {
@@ -55,8 +47,6 @@ _SIGNATURES: dict[str, tuple[str, hashes.HashAlgorithm]] = {
 _BASIC_CONSTRAINTS, _KEY_USAGE = "2.5.29.19", "2.5.29.15"
 _EXTENDED_KEY_USAGE = "2.5.29.37"
 _KEY_CERT_SIGN = 5
-
-Key = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | Sm2PublicKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +64,7 @@ class Certificate:
     subject: bytes
     not_before: datetime
     not_after: datetime
-    key: Key
+    key: PublicKey
     algorithm: str
     signature: bytes
     critical: tuple[str, ...]
@@ -96,7 +86,7 @@ def load_certificate(data: bytes) -> Certificate:
     outer = whole.inside()
     whole.end()
     tbs, body = outer.whole(der.SEQUENCE)
-    algorithm, signature = _algorithm(outer), _bits(outer)
+    algorithm, signature = _algorithm(outer), outer.bits()
     outer.end()
     reader = DerReader(body)
     if reader.tag() == 0xA0:
@@ -118,7 +108,7 @@ def load_certificate(data: bytes) -> Certificate:
         subject,
         not_before,
         not_after,
-        _key(spki, strict),
+        decode_spki(spki),
         algorithm,
         signature,
         tuple(oid for oid, (critical, _) in extensions.items() if critical),
@@ -131,14 +121,9 @@ def load_certificate(data: bytes) -> Certificate:
     )
 
 
-def same_key(one: Key, other: Key) -> bool:
+def same_key(one: PublicKey, other: PublicKey) -> bool:
     """Whether two keys are one; by what they are, for makers wrap RSA keys in two ways."""
-    if isinstance(one, Sm2PublicKey) or isinstance(other, Sm2PublicKey):
-        return one == other
-    encodings = [
-        key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for key in (one, other)
-    ]
-    return encodings[0] == encodings[1]
+    return encode_spki(one) == encode_spki(other)
 
 
 def names_issuer(certificate: Certificate, issuer: Certificate) -> bool:
@@ -200,49 +185,8 @@ def _strictly(data: bytes) -> x509.Certificate | None:
     return found
 
 
-def _key(spki: bytes, strict: x509.Certificate | None) -> Key:
-    whole = DerReader(spki).inside()
-    algorithm = whole.inside()
-    kind = dotted(algorithm.take(der.OID))
-    curve = dotted(algorithm.take(der.OID)) if algorithm.tag() == der.OID else ""
-    if (kind, curve) == (_EC_KEY, _SM2_CURVE):
-        return _sm2_key(_bits(whole))
-    try:
-        if kind == _RSAES_OAEP:
-            key = load_der_public_key(_as_plain_rsa(_bits(whole)))
-        else:
-            key = strict.public_key() if strict is not None else load_der_public_key(spki)
-    except _FAULTS:
-        raise EkCertificateUnreadable("a certificate's key cannot be read") from None
-    if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
-        raise EkCertificateUnreadable("a certificate is of a key that no TPM has")
-    return key
-
-
-def _as_plain_rsa(key: bytes) -> bytes:
-    """Return the SubjectPublicKeyInfo of an RSAPublicKey (RFC 8017, A.1.1) without a scheme."""
-    body = _RSA_ALGORITHM + der.element(der.BIT_STRING, b"\0" + key)
-    return der.element(der.SEQUENCE, body)
-
-
-def _sm2_key(point: bytes) -> Sm2PublicKey:
-    if len(point) != 65 or point[0] != 4:
-        raise EkCertificateUnreadable("a certificate's SM2 key is no point")
-    try:
-        return Sm2PublicKey(*(int.from_bytes(one, "big") for one in (point[1:33], point[33:])))
-    except PointWrong as exc:
-        raise EkCertificateUnreadable(f"a certificate's key: {exc.reason}") from None
-
-
 def _algorithm(reader: DerReader) -> str:
     return dotted(reader.inside().take(der.OID))
-
-
-def _bits(reader: DerReader) -> bytes:
-    bits = reader.take(der.BIT_STRING)
-    if not bits or bits[0]:
-        raise EkCertificateUnreadable("a certificate has a bit string of no whole octets")
-    return bits[1:]
 
 
 def _time(reader: DerReader) -> datetime:

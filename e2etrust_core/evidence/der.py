@@ -49,6 +49,16 @@ class DerReader:
     def inside(self, tag: int = SEQUENCE) -> DerReader:
         return DerReader(self.take(tag))
 
+    def bits(self) -> bytes:
+        """Return the whole octets of the next element, a BIT STRING.
+
+        :raises EkCertificateUnreadable: it has none, or bits besides.
+        """
+        bits = self.take(BIT_STRING)
+        if not bits or bits[0]:
+            raise EkCertificateUnreadable("a certificate has a bit string of no whole octets")
+        return bits[1:]
+
     def end(self) -> None:
         """:raises EkCertificateUnreadable: something is left over."""
         if self.more():

@@ -11,11 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_der_public_key,
-)
 
 from e2etrust_core.errors import PolicyError
 from e2etrust_core.evidence.ima_fields import ImaFields
@@ -23,9 +18,9 @@ from e2etrust_core.evidence.ima_signature import (
     KEY_ID,
     UNREADABLE,
     Keyring,
-    PublicKey,
     certified_key,
 )
+from e2etrust_core.evidence.public_keys import PublicKey, decode_spki, encode_spki
 
 #: Keys that are taken of one host: what it keeps for the next attestation stays small.
 MAX_MEASURED_KEYS = 32
@@ -55,7 +50,7 @@ class MeasuredKeys:
             identifier, key = certified_key(x509.load_der_x509_certificate(buffer))
         except (*UNREADABLE, PolicyError):
             return False
-        info = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        info = encode_spki(key)
         if len(info) > _MAX_INFO:
             return False
         return self._take(identifier[-KEY_ID:].rjust(KEY_ID, b"\0") + info)
@@ -69,7 +64,6 @@ class MeasuredKeys:
             return True
         if len(self.kept) >= MAX_MEASURED_KEYS:
             return False
-        key = load_der_public_key(kept[KEY_ID:])
-        self._keys.setdefault(kept[:KEY_ID], []).append(key)  # type: ignore[arg-type]
+        self._keys.setdefault(kept[:KEY_ID], []).append(decode_spki(kept[KEY_ID:]))
         self.kept.append(kept)
         return True

@@ -3,11 +3,13 @@
 
 Linux security/integrity/integrity.h (struct signature_v2_hdr, struct ima_file_id),
 digsig_asymmetric.c and include/uapi/linux/hash_info.h.  Version 2 signs the file's digest, version
-3 a record that says that the digest is one of fs-verity.
+3 a record that says that the digest is one of fs-verity.  So does SM2, over SM3 alone: what is
+signed has no Z_A before it (GB/T 32918.2, 5.5), as kernel and evmctl(1) have it.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from dataclasses import dataclass, field
@@ -16,19 +18,21 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_public_key,
-)
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from e2etrust_core.crypto import digest_of
+from e2etrust_core.crypto import digest_of, sm2_verify
+from e2etrust_core.crypto.provider import Sm2PublicKey
 from e2etrust_core.errors import PolicyError
-from e2etrust_core.evidence.errors import ImaListError
+from e2etrust_core.evidence.certificate import load_certificate
+from e2etrust_core.evidence.errors import EkCertificateUnreadable, ImaListError
 from e2etrust_core.evidence.ima_fields import ImaFields
-
-PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+from e2etrust_core.evidence.public_keys import (
+    PublicKey,
+    decode_spki,
+    encode_spki,
+    key_identifier,
+)
 
 #: EVM_IMA_XATTR_DIGSIG, EVM_XATTR_PORTABLE_DIGSIG is not for files' content, IMA_VERITY_DIGSIG.
 _DIGSIG, _VERITY_DIGSIG = 0x03, 0x06
@@ -43,6 +47,7 @@ _ALGORITHMS: dict[int, tuple[str, hashes.HashAlgorithm]] = {
     5: ("sha384", hashes.SHA384()),
     6: ("sha512", hashes.SHA512()),
     7: ("sha224", hashes.SHA224()),
+    17: ("sm3", hashes.SM3()),
 }
 #: What cryptography raises over keys and certificates that it does not read.
 UNREADABLE = (
@@ -51,6 +56,7 @@ UNREADABLE = (
     UnsupportedAlgorithm,
     x509.DuplicateExtension,
     x509.InvalidVersion,
+    EkCertificateUnreadable,
 )
 _PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
 
@@ -78,9 +84,7 @@ class Keyring:
     def fingerprint(self) -> bytes:
         """SHA-256 over all of the keys."""
         encoded = sorted(
-            identifier + key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-            for identifier, keys in self.keys.items()
-            for key in keys
+            identifier + encode_spki(key) for identifier, keys in self.keys.items() for key in keys
         )
         return hashlib.sha256(b"".join(hashlib.sha256(one).digest() for one in encoded)).digest()
 
@@ -139,17 +143,19 @@ def certified_key(certificate: x509.Certificate) -> tuple[bytes, PublicKey]:
     :raises PolicyError: a key that is not taken here.
     :raises: one of :data:`UNREADABLE`: it cannot be read.
     """
-    key = _usable(certificate.public_key())
-    computed = x509.SubjectKeyIdentifier.from_public_key(key).digest
-    return _stated_identifier(certificate) or computed, key
+    try:
+        key = _usable(certificate.public_key())
+    except UnsupportedAlgorithm:  # SM2's, as far as we are concerned
+        key = load_certificate(certificate.public_bytes(Encoding.DER)).key
+    return _stated_identifier(certificate) or key_identifier(key), key
 
 
 def _key(block: str, number: int) -> tuple[bytes, PublicKey]:
     try:
         if "BEGIN CERTIFICATE" in block:
             return certified_key(x509.load_pem_x509_certificate(block.encode()))
-        key = _usable(load_pem_public_key(block.encode()))
-        return x509.SubjectKeyIdentifier.from_public_key(key).digest, key
+        key = _usable(decode_spki(base64.b64decode("".join(block.split("-----")[2].split()))))
+        return key_identifier(key), key
     except PolicyError as exc:
         raise PolicyError(f"key {number} of the keyring: {exc.reason}") from None
     except UNREADABLE:
@@ -159,9 +165,9 @@ def _key(block: str, number: int) -> tuple[bytes, PublicKey]:
 def _usable(key: object) -> PublicKey:
     if isinstance(key, rsa.RSAPublicKey) and key.key_size >= _MIN_RSA_BITS:
         return key
-    if isinstance(key, ec.EllipticCurvePublicKey):
+    if isinstance(key, ec.EllipticCurvePublicKey | Sm2PublicKey):
         return key
-    raise PolicyError(f"RSA of {_MIN_RSA_BITS} bits or more, or EC")
+    raise PolicyError(f"RSA of {_MIN_RSA_BITS} bits or more, EC or SM2")
 
 
 def _stated_identifier(certificate: x509.Certificate) -> bytes | None:
@@ -174,7 +180,8 @@ def _stated_identifier(certificate: x509.Certificate) -> bytes | None:
 
 def _signed_digest(signature: ImaSignature, fields: ImaFields) -> bytes | None:
     """What the signature must be of, None where it is of another kind than the digest."""
-    if signature.algorithm != fields.algorithm:
+    # Older kernels name SM3 by its size too.
+    if signature.algorithm != ("sm3" if fields.algorithm == "sm3-256" else fields.algorithm):
         return None
     if signature.version == 2:
         return fields.digest if fields.kind == "ima" else None
@@ -186,6 +193,9 @@ def _signed_digest(signature: ImaSignature, fields: ImaFields) -> bytes | None:
 
 
 def _verifies(key: PublicKey, signature: ImaSignature, digest: bytes) -> bool:
+    """:raises OpinionsDiffer: two crypto providers are asked of SM2 and do not agree."""
+    if isinstance(key, Sm2PublicKey) or signature.algorithm == "sm3":
+        return _sm2_verifies(key, signature, digest)
     algorithm = next(a for name, a in _ALGORITHMS.values() if name == signature.algorithm)
     try:
         if isinstance(key, rsa.RSAPublicKey):
@@ -195,3 +205,13 @@ def _verifies(key: PublicKey, signature: ImaSignature, digest: bytes) -> bool:
     except InvalidSignature:
         return False
     return True
+
+
+def _sm2_verifies(key: PublicKey, signature: ImaSignature, digest: bytes) -> bool:
+    if not isinstance(key, Sm2PublicKey) or signature.algorithm != "sm3":
+        return False
+    try:
+        r, s = decode_dss_signature(signature.value)
+    except ValueError:
+        return False
+    return sm2_verify(key, digest, r, s)

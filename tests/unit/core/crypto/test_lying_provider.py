@@ -30,6 +30,8 @@ from e2etrust_core.evidence.tpm_structures import name_of, qualified_name
 from e2etrust_core.launch import hcrtm_pcr0
 from e2etrust_core.sealed import merkle
 from tests.unit.core.evidence.test_ek_certificate import Sm2Authority
+from tests.unit.core.evidence.test_ima_signature import fields, sign
+from tests.unit.core.evidence.test_ima_signature_sm2 import Sm2Key, ring_of
 from tests.unit.core.ima_writer import ng
 from tests.unit.core.sm2_tpm import Sm2Tpm
 
@@ -130,6 +132,17 @@ def test_ek_certificate_has_two_opinions(beside, tmp_path):
         beside(liar)
         with pytest.raises(crypto.OpinionsDiffer):
             is_signed_by(shown, issuer)
+
+
+def test_signature_of_a_file_has_two_opinions(beside, tmp_path):
+    key = Sm2Key(generate_key().pkcs8)
+    ring, good = ring_of(key), fields(sign(tmp_path, key, "sm3"), "sm3")
+    bad = fields(good.signature, "sm3", b"another")
+    assert (ring.signed(good), ring.signed(bad)) == (True, False)
+    for liar, shown in ((SaysYes, bad), (SaysNo, good)):
+        beside(liar)
+        with pytest.raises(crypto.OpinionsDiffer):
+            ring.signed(shown)
 
 
 def pem_to_der(pem: bytes) -> bytes:
