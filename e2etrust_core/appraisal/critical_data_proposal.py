@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from e2etrust_core.appraisal.errors import DmDeviceRefused
 from e2etrust_core.appraisal.ima_checks import SetApart
 from e2etrust_core.appraisal.mac_checks import check_mac, state_flags
 from e2etrust_core.appraisal.mac_rules import SELINUX_POLICY, SELINUX_STATE, MacRules
+from e2etrust_core.appraisal.patterns import narrowest
 from e2etrust_core.appraisal.policy_dm import parse_dm
 from e2etrust_core.errors import PolicyError
 from e2etrust_core.evidence.device_mapper import TABLE_LOAD, DmDevice, TableLoad, decode_dm
@@ -70,14 +70,10 @@ def _add_rule(rules: dict[tuple[DmDevice, bool], dict[str, Any]], event: TableLo
     types = {target.type for target in event.targets}
     digests = {target.attributes.get("root_digest", "") for target in event.targets}
     verity = types == {"verity"}
-    rule = rules.setdefault((event.device, verity), {"name": _exactly(event.device.name)})
+    rule = rules.setdefault((event.device, verity), {"name": narrowest(event.device.name)})
     if event.device.uuid:
-        rule["uuid"] = _exactly(event.device.uuid)
+        rule["uuid"] = narrowest(event.device.uuid)
     if verity:
         rule["root_digests"] = sorted({*rule.get("root_digests", []), *digests})
     else:
         rule["targets"] = sorted({*rule.get("targets", []), *types})
-
-
-def _exactly(name: str) -> str:
-    return glob.escape(name)

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from e2etrust_core.appraisal.patterns import is_like
 from e2etrust_core.evidence.device_mapper import DmDevice, DmTarget
 
 _VERITY = "verity"
@@ -15,7 +15,7 @@ _INTACT = "V"
 
 @dataclass(frozen=True, slots=True)
 class DmRule:
-    """Devices by patterns (:mod:`fnmatch`) of ``name`` and ``uuid``, and what their tables may be.
+    """Devices by patterns of ``name`` and ``uuid``, and what their tables may be.
 
     ``targets``: types that may be in one; ``root_digests``: of dm-verity, then every target is one;
     ``attributes``: what every target must tell of itself, by the kernel's keys; ``anything``: no
@@ -31,9 +31,7 @@ class DmRule:
     required: bool = False
 
     def is_of(self, device: DmDevice) -> bool:
-        return fnmatch.fnmatchcase(device.name, self.name) and fnmatch.fnmatchcase(
-            device.uuid, self.uuid
-        )
+        return is_like(device.name, self.name) and is_like(device.uuid, self.uuid)
 
     def accepts(self, target: DmTarget) -> bool:
         return self.anything or (

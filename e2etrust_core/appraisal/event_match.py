@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Literal, assert_never
 from uuid import UUID
 
@@ -22,6 +21,7 @@ from e2etrust_core.appraisal.event_rules import (
     VariableIs,
     VariableLike,
 )
+from e2etrust_core.appraisal.patterns import is_like
 from e2etrust_core.evidence.errors import EventLogError
 from e2etrust_core.evidence.event_log import Event
 from e2etrust_core.evidence.events.coverage import Covered, coverage
@@ -134,11 +134,6 @@ def entry_name(entry: EfiSignature) -> str:
         return f"sha256:{entry.data.hex()}"
     kind = "x509" if entry.kind == CERT_X509 else str(entry.kind)
     return f"{kind}:{hashlib.sha256(entry.data).hexdigest()}"
-
-
-def is_like(text: str, pattern: str) -> bool:
-    """Is the whole of *text* as *pattern* has it?  ``*``: any characters, ``?``: any one."""
-    return fnmatchcase(text, pattern.replace("[", "[[]"))
 
 
 def _borne_out(fits: bool, covered: Covered) -> Match:

@@ -7,7 +7,6 @@ of a list that leads from there to the quoted value holds all that was measured 
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import hmac
 from bisect import bisect_left
@@ -25,6 +24,7 @@ from e2etrust_core.appraisal.errors import (
 )
 from e2etrust_core.appraisal.ima_allowlist import file_key
 from e2etrust_core.appraisal.ima_rules import BufferRule, ImaRules
+from e2etrust_core.appraisal.patterns import is_like
 from e2etrust_core.appraisal.reference import ImaSeen
 from e2etrust_core.crypto import digest_of
 from e2etrust_core.evidence.errors import ImaListError
@@ -241,7 +241,7 @@ def _look_at_buffer(rules: Sequence[BufferRule], found: ImaFields, tally: Looked
             rule.anything
             or hashlib.sha256(buffer).digest() in rule.digests
             or text in rule.text
-            or any(fnmatch.fnmatchcase(text, pattern) for pattern in rule.like)
+            or any(is_like(text, pattern) for pattern in rule.like)
         ):
             tally.met.add(name)
             if rule.verifies:

@@ -7,13 +7,13 @@ of paths that are left out (and counted); a measured buffer (key, critical data)
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from e2etrust_core.appraisal.ima_allowlist import Allowlist, measured_path
+from e2etrust_core.appraisal.patterns import compiled
 from e2etrust_core.evidence.ima_signature import Keyring
 
 #: Entries that a policy accepted are known again; beyond so many all are forgotten.
@@ -23,7 +23,7 @@ MAX_KNOWN = 131_072
 @dataclass(frozen=True, slots=True)
 class BufferRule:
     """Measured buffers called ``name``: by SHA-256 of the buffer, as text, or like a pattern of
-    the whole text (:mod:`fnmatch`); ``anything`` looks at none.  ``required``: there must be one.
+    the whole text (:mod:`.patterns`); ``anything`` looks at none.  ``required``: there must be one.
     ``verifies``: keys that it accepts check signatures of the files behind them.
     """
 
@@ -71,9 +71,9 @@ class ImaRules:
 
     @cached_property
     def _patterns(self) -> tuple[re.Pattern[bytes], ...]:
-        # fnmatch's patterns are for the whole name: nothing is excluded by how it begins.
+        # Patterns are for the whole name: nothing is excluded by how it begins.
         found = [measured_path(one.encode()).decode() for one in self.exclude]
-        return tuple(re.compile(fnmatch.translate(one).encode()) for one in found)
+        return tuple(compiled(one) for one in found)
 
     @cached_property
     def _any_pattern(self) -> re.Pattern[bytes] | None:

@@ -8,7 +8,6 @@ accepts more than Keylime's policy did.
 from __future__ import annotations
 
 import base64
-import glob
 import json
 import re
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from e2etrust_core.appraisal.allowlist_lines import allowlist_line
 from e2etrust_core.appraisal.ima_allowlist import NAMED_BY_LENGTH
 from e2etrust_core.appraisal.ima_proposal import ImaProposal
+from e2etrust_core.appraisal.patterns import WILD
 from e2etrust_core.appraisal.policy_ima import KERNEL_KEYRING
 from e2etrust_core.errors import InputError
 from e2etrust_core.evidence.ima_signature import KEY_ID, UNREADABLE
@@ -124,10 +124,11 @@ def _patterns(excludes: object, words: list[str]) -> list[str]:
     found, left = [], []
     for one in excludes:
         plain = _PLAIN_PATH.fullmatch(one)
-        if plain is None:
+        path = "" if plain is None else re.sub(r"\\(.)", r"\1", plain[1])
+        # No pattern of ours says that a path has just a star.
+        if plain is None or {*WILD} & {*path}:
             left.append(one)
             continue
-        path = glob.escape(re.sub(r"\\(.)", r"\1", plain[1]))
         if plain["below"] in (".*", "/.*"):
             found.append(path + plain["below"].replace(".*", "*"))
         else:

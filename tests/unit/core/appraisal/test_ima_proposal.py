@@ -130,10 +130,10 @@ def test_device_mapper_tables_are_proposed_by_device_and_root_digest(host):
     assert failed(again) == {"device-mapper": ("DM_DEVICE_REFUSED", "ima 9")}
 
 
-def test_name_with_a_patterns_characters_is_proposed_as_that_name(host):
-    host.entries += load(table("a*", LINEAR))
+def test_name_with_a_patterns_characters_is_proposed_as_narrowly_as_can_be(host):
+    host.entries += load(table("a[1]*", LINEAR))
     (rule,) = yaml.safe_load(learnt(host).text)["device_mapper"]
-    assert rule["name"] == "a[*]"
+    assert rule["name"] == "a[1]?"
 
 
 def test_tables_that_cannot_be_ruled_are_proposed_by_digest(host):
