@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from e2etrust_core.appraisal.checks import NOT_REACHED, Rows
 from e2etrust_core.appraisal.dm_checks import check_dm
+from e2etrust_core.appraisal.dm_checks import told_of as told_of_tables
 from e2etrust_core.appraisal.errors import (
     ClockWentBack,
     EventLogAbsent,
@@ -274,6 +275,8 @@ def _add_device_mapper_row(
     measured = [one for one in looked.apart if one.name in DM_BUFFERS]
     before = begun.tables if begun is not None else ()
     tables = rows.run(DEVICE_MAPPER, held, lambda: check_dm(rules, measured, before))
+    if tables is not None:
+        rows.checks[-1] = replace(rows.checks[-1], reason=f"{held}; {told_of_tables(tables)}")
     if tables is None or seen is None:
         return None
     # A table whose last part is still to come is looked at once more, from where this part began.

@@ -3,13 +3,17 @@
 
 Every table that was loaded must be one that a rule accepts, and every table that became active one
 that was seen to be loaded: what was loaded before the kernel measured is known by its hash only.
+
+Which tables are active now is what the log tells.  IMA leaves out what it measured before: a device
+that was removed and set up again as it was stays removed here, and of two tables that take turns
+the one that came last for the first time counts.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from e2etrust_core.appraisal.dm_rules import DmRule
 from e2etrust_core.appraisal.errors import (
@@ -20,8 +24,8 @@ from e2etrust_core.appraisal.errors import (
 )
 from e2etrust_core.appraisal.ima_checks import SetApart, raise_first
 from e2etrust_core.evidence.device_mapper import (
-    DEVICE_REMOVE,
     TABLE_CLEAR,
+    DeviceRemove,
     DeviceRename,
     DeviceResume,
     DmDevice,
@@ -33,7 +37,10 @@ from e2etrust_core.evidence.errors import ImaListError
 
 #: Tables of one host that are remembered: a table becomes active soon after it was loaded.
 MAX_TABLES = 128
-_ACTIVE, _LOADED = "active", "loaded"
+#: ``gone``: it was active, until its device was removed or got another table.
+_ACTIVE, _LOADED, _GONE = "active", "loaded", "gone"
+#: Devices that a row names.
+_MOST_NAMED = 20
 
 
 @dataclass
@@ -42,6 +49,26 @@ class _Part:
 
     measured: bytes = b""
     targets: list[DmTarget] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """An accepted table: the number of its rule, its state, its device's number and name."""
+
+    rule: int
+    state: str
+    number: str = ""
+    name: str = ""
+
+    @classmethod
+    def recall(cls, words: str) -> _Table:
+        """Read what :meth:`kept` wrote; releases before 1.3 of the schema wrote rule and state."""
+        rule, state, *device = words.split(" ", 3)
+        return cls(int(rule), state, *device)
+
+    @property
+    def kept(self) -> str:
+        return f"{self.rule} {self.state} {self.number} {self.name}"
 
 
 class DmTables:
@@ -53,31 +80,37 @@ class DmTables:
     def __init__(self, rules: Sequence[DmRule], kept: Sequence[str] = ()) -> None:
         self._rules = rules
         self._parts: dict[DmDevice, _Part] = {}
-        #: SHA-256 of what was measured at the load (hex) -> number of the rule, and state.
-        self._tables: dict[str, tuple[int, str]] = {}
+        #: By the SHA-256 of what was measured at the load, in hex.
+        self._tables: dict[str, _Table] = {}
         for one in kept:
-            digest, number, state = one.split(" ")
-            self._tables[digest] = (int(number), state)
+            digest, _, words = one.partition(" ")
+            self._tables[digest] = _Table.recall(words)
 
     @property
     def kept(self) -> list[str]:
-        return [f"{digest} {rule} {state}" for digest, (rule, state) in self._tables.items()]
+        return [f"{digest} {table.kept}" for digest, table in self._tables.items()]
 
     @property
     def unfinished(self) -> bool:
         """Whether a table's last part is still to come."""
         return bool(self._parts)
 
-    def active(self, number: int) -> bool:
-        """Whether a table that rule *number* accepted became active."""
-        return (number, _ACTIVE) in self._tables.values()
+    @property
+    def active(self) -> list[str]:
+        """Names of the devices whose active table is one that was measured, the last one last."""
+        return [one.name for one in self._tables.values() if one.state == _ACTIVE]
+
+    def satisfies(self, number: int) -> bool:
+        """Whether a table that rule *number* accepted became active, and is still if it says so."""
+        wanted = (_ACTIVE,) if self._rules[number].now else (_ACTIVE, _GONE)
+        return any(one.rule == number and one.state in wanted for one in self._tables.values())
 
     def see(self, measured: SetApart) -> None:
         """Take in one measurement, in the order of the list.
 
         :raises DmDeviceRefused, DmTableUnmeasured: it is not as the rules accept.
         """
-        if measured.name in (DEVICE_REMOVE, TABLE_CLEAR):
+        if measured.name == TABLE_CLEAR:
             return
         try:
             event = decode_dm(measured.name, measured.buffer)
@@ -87,15 +120,17 @@ class DmTables:
             self._load(event, measured.buffer)
         elif isinstance(event, DeviceResume):
             self._resume(event)
-        else:
+        elif isinstance(event, DeviceRename):
             self._rename(event)
+        else:
+            self._remove(event)
 
     def _load(self, event: TableLoad, buffer: bytes) -> None:
         part = self._parts.pop(event.device, _Part())
         if event.first == 0:
             part = _Part()
         if event.first != len(part.targets):
-            raise DmDeviceRefused(f"{_plain(event.device)}: parts of its table are missing")
+            raise DmDeviceRefused(f"{_plain(event.device.name)}: parts of its table are missing")
         part.measured += buffer
         part.targets += event.targets
         if len(part.targets) < event.count:
@@ -103,10 +138,13 @@ class DmTables:
             return
         number = self._rule_for(event.device, part.targets)
         if number is None:
-            raise DmDeviceRefused(f"{_plain(event.device)}: its table is none that is accepted")
+            raise DmDeviceRefused(
+                f"{_plain(event.device.name)}: its table is none that is accepted"
+            )
         digest = hashlib.sha256(part.measured).hexdigest()
-        _, state = self._tables.pop(digest, (number, _LOADED))
-        self._keep(digest, number, state)
+        known = self._tables.pop(digest, _Table(number, _LOADED))
+        device = event.device
+        self._keep(digest, _Table(number, known.state, device.number, device.name))
 
     def _rule_for(self, device: DmDevice, targets: Sequence[DmTarget]) -> int | None:
         for number, rule in enumerate(self._rules):
@@ -114,21 +152,33 @@ class DmTables:
                 return number
         return None
 
-    def _keep(self, digest: str, number: int, state: str) -> None:
-        self._tables[digest] = (number, state)
+    def _keep(self, digest: str, table: _Table) -> None:
+        self._tables[digest] = table
         if len(self._tables) > MAX_TABLES:
-            spare = (d for d, (n, _) in self._tables.items() if not self._rules[n].required)
+            spare = (d for d, one in self._tables.items() if not self._rules[one.rule].required)
             del self._tables[next(spare, next(iter(self._tables)))]
 
     def _resume(self, event: DeviceResume) -> None:
-        digest = (event.table or b"").hex()
+        digest, device = (event.table or b"").hex(), event.device
+        self._end(device)
         if digest in self._tables:
-            number, _ = self._tables.pop(digest)
-            self._keep(digest, number, _ACTIVE)
+            rule = self._tables.pop(digest).rule
+            self._keep(digest, _Table(rule, _ACTIVE, device.number, device.name))
         elif not any(rule.anything and rule.is_of(event.device) for rule in self._rules):
             raise DmTableUnmeasured(
-                f"{_plain(event.device)}: its active table was not seen to be loaded"
+                f"{_plain(event.device.name)}: its active table was not seen to be loaded"
             )
+
+    def _remove(self, event: DeviceRemove) -> None:
+        if event.device is not None:
+            self._end(event.device)
+
+    def _end(self, device: DmDevice) -> None:
+        """The table that *device* had is active no more."""
+        for digest, one in self._tables.items():
+            same = one.number == device.number if device.number else one.name == device.name
+            if one.state == _ACTIVE and same:
+                self._tables[digest] = replace(one, state=_GONE)
 
     def _rename(self, event: DeviceRename) -> None:
         """Accept a name for which the same rules hold: then they accept the same tables."""
@@ -139,7 +189,10 @@ class DmTables:
             device = event.before
             fits = after == [rule for rule in self._rules if rule.is_of(device)] != []
         if not fits:
-            raise DmDeviceRefused(f"{_plain(event.after)}: a device was renamed to that")
+            raise DmDeviceRefused(f"{_plain(event.after.name)}: a device was renamed to that")
+        for digest, one in self._tables.items():
+            if event.before is not None and one.number == event.before.number:
+                self._tables[digest] = replace(one, name=event.after.name)
 
 
 def check_dm(
@@ -163,14 +216,23 @@ def check_dm(
     if faults:
         raise_first(faults)
     for number, rule in enumerate(rules):
-        if rule.required and not tables.active(number):
+        if rule.required and not tables.satisfies(number):
+            what = "is still active" if rule.now else "became active"
             raise DmDeviceMissing(
-                f"no device became active as rule {number + 1} of device_mapper requires"
+                f"no device {what} as rule {number + 1} of device_mapper requires"
             )
     return tables
 
 
-def _plain(device: DmDevice) -> str:
+def told_of(tables: DmTables) -> str:
+    """Return in words which devices have a measured table now, as far as the log tells."""
+    names = [_plain(name) for name in tables.active]
+    more = len(names) - _MOST_NAMED
+    named = ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"active now, as far as the log tells: {named or 'none'}"
+
+
+def _plain(name: str) -> str:
     # A host's words go to logs and terminals: no control characters, no endless names.
-    text = device.name or "a device without a name"
+    text = name or "a device without a name"
     return "".join(char if char.isprintable() else "?" for char in text)[:64]

@@ -19,7 +19,8 @@ class DmRule:
 
     ``targets``: types that may be in one; ``root_digests``: of dm-verity, then every target is one;
     ``attributes``: what every target must tell of itself, by the kernel's keys; ``anything``: no
-    table is looked at.  ``required``: such a device must have become active.
+    table is looked at.  ``required``: such a device must have become active, and with ``now`` must
+    still be, as far as the log tells.
     """
 
     name: str = "*"
@@ -29,6 +30,7 @@ class DmRule:
     attributes: Mapping[str, str] = field(default_factory=dict)
     anything: bool = False
     required: bool = False
+    now: bool = False
 
     def is_of(self, device: DmDevice) -> bool:
         return is_like(device.name, self.name) and is_like(device.uuid, self.uuid)

@@ -2,7 +2,8 @@
 """The ``device_mapper`` section of a policy, read.
 
 A list of rules with ``name`` and ``uuid`` (patterns), and ``targets`` (types), ``root_digests`` (of
-dm-verity), ``attributes``, or ``anything: true``; ``required`` where such a device must be active.
+dm-verity), ``attributes``, or ``anything: true``; ``required`` where such a device must have become
+active (``true``), or be it still (``now``).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from e2etrust_core.errors import PolicyError
 ROOT_DIGEST = "[0-9a-fA-F]{64}|[0-9a-fA-F]{96}|[0-9a-fA-F]{128}"
 TARGET = "[a-z][a-z0-9_-]{0,31}"
 ATTRIBUTE = "[a-z][a-z0-9_]{0,63}"
+NOW = "now"
 MAX_RULES = 256
 _MAX_LISTED = 1024
 _FIELDS = {"name", "uuid", "targets", "root_digests", "attributes", "anything", "required"}
@@ -38,10 +40,13 @@ def _rule(value: object, where: str) -> DmRule:
         raise PolicyError(f"{where}: a mapping with some of {', '.join(sorted(_FIELDS))}")
     if "name" not in value and "uuid" not in value:
         raise PolicyError(f"{where}: name or uuid: patterns of the devices that it is for")
-    if value.get("anything", True) is not True or not isinstance(
-        value.get("required", False), bool
+    required = value.get("required", False)
+    if value.get("anything", True) is not True or not (
+        isinstance(required, bool) or required == NOW
     ):
-        raise PolicyError(f"{where}: anything: true, required: true or false, or leave them out")
+        raise PolicyError(
+            f"{where}: anything: true, required: true, now or false, or leave them out"
+        )
     if ("anything" in value) is bool({"targets", "root_digests", "attributes"} & value.keys()):
         raise PolicyError(f"{where}: targets or root_digests, or anything: true")
     digests = _root_digests(value, where)
@@ -52,7 +57,8 @@ def _rule(value: object, where: str) -> DmRule:
         root_digests=digests,
         attributes=_attributes(value.get("attributes", {}), f"{where}: attributes"),
         anything="anything" in value,
-        required=value.get("required", False),
+        required=bool(required),
+        now=required == NOW,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from e2etrust_core.appraisal.policy import MAX_VERSION
-from e2etrust_core.appraisal.policy_dm import ATTRIBUTE, MAX_RULES, ROOT_DIGEST, TARGET
+from e2etrust_core.appraisal.policy_dm import ATTRIBUTE, MAX_RULES, NOW, ROOT_DIGEST, TARGET
 from e2etrust_core.appraisal.policy_event_fields import MAX_PATTERNS
 from e2etrust_core.appraisal.policy_ima import FILE_NAME
 from e2etrust_core.appraisal.policy_mac import ANY, FLAG, POLICY_DIGEST
@@ -40,7 +40,7 @@ def _accepted(value: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 #: The second number goes up with each addition, the first where a policy may not be one any more.
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 
 
 def policy_schema() -> dict[str, Any]:
@@ -239,7 +239,7 @@ def _device_mapper() -> dict[str, Any]:
         "root_digests": _accepted(digests, minItems=1, maxItems=1024),
         "attributes": attributes,
         "anything": {"const": True},
-        "required": {"type": "boolean"},
+        "required": {"enum": [True, False, NOW]},
     }
     looked_at = [{"required": [way]} for way in ("targets", "root_digests", "attributes")]
     verity = {"properties": {"targets": {"items": {"const": "verity"}}}}

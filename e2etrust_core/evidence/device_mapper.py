@@ -10,16 +10,16 @@ possible there is none.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from e2etrust_core.evidence.errors import ImaListError
 
 TABLE_LOAD = "dm_table_load"
 DEVICE_RESUME = "dm_device_resume"
 DEVICE_RENAME = "dm_device_rename"
-#: These take something away, and bring nothing.
 DEVICE_REMOVE = "dm_device_remove"
+#: Of a table that never became active.
 TABLE_CLEAR = "dm_table_clear"
 #: Names of the measured buffers.
 DM_BUFFERS = frozenset({TABLE_LOAD, DEVICE_RESUME, DEVICE_RENAME, DEVICE_REMOVE, TABLE_CLEAR})
@@ -29,6 +29,7 @@ _MAX_BUFFER = 64 * 1024
 _WORD = re.compile(r"((?:\\.|[^\\;,=])*)([;,=]|\Z)", re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _VERSION = "dm_version"
+_REMOVED = re.compile(rf"(?:{_VERSION}=[^\\;,=]*;)?(device_(?:in)?active_metadata=)?(?=name=)")
 _HASH = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
 Record = list[tuple[str, str]]
@@ -36,10 +37,15 @@ Record = list[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class DmDevice:
-    """A device as its users name it."""
+    """A device as its users name it.
+
+    ``number`` is ``major:minor``, the kernel's own for as long as the device is there; empty where
+    none is told.
+    """
 
     name: str
     uuid: str
+    number: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +85,24 @@ class DeviceRename:
     after: DmDevice
 
 
-DmEvent = TableLoad | DeviceResume | DeviceRename
+@dataclass(frozen=True, slots=True)
+class DeviceRemove:
+    """``device`` is None where it had no measured table that was active."""
+
+    device: DmDevice | None
+
+
+DmEvent = TableLoad | DeviceResume | DeviceRename | DeviceRemove
 
 
 def decode_dm(name: str, buffer: bytes) -> DmEvent:
-    """Decode a buffer that was measured as :data:`TABLE_LOAD`, :data:`DEVICE_RESUME` or
-    :data:`DEVICE_RENAME`.
+    """Decode a buffer that was measured as one of :data:`DM_BUFFERS` but :data:`TABLE_CLEAR`.
 
     :raises ImaListError: it is not as the kernel writes them.
     """
-    records = _records(buffer)
+    if name == DEVICE_REMOVE:
+        return _remove(buffer)
+    records = list(_records(_text(buffer)))
     if records and [key for key, _ in records[0]] == [_VERSION]:
         records = records[1:]
     if not records:
@@ -100,14 +114,16 @@ def decode_dm(name: str, buffer: bytes) -> DmEvent:
     return _rename(records)
 
 
-def _records(buffer: bytes) -> list[Record]:
+def _text(buffer: bytes) -> str:
     if len(buffer) > _MAX_BUFFER:
         raise ImaListError(f"{len(buffer)} bytes measured of device-mapper")
     try:
-        text = buffer.rstrip(b"\0").decode("utf-8")
+        return buffer.rstrip(b"\0").decode("utf-8")
     except UnicodeDecodeError:
         raise ImaListError("what was measured of device-mapper is no text") from None
-    found: list[Record] = []
+
+
+def _records(text: str) -> Iterator[Record]:
     record: Record = []
     at = 0
     while at < len(text):
@@ -117,9 +133,10 @@ def _records(buffer: bytes) -> list[Record]:
             raise ImaListError("what was measured of device-mapper is not in pairs")
         record.append((key, value))
         if after != ",":
-            found.append(record)
+            yield record
             record = []
-    return [*found, record] if record else found
+    if record:
+        yield record
 
 
 def _word(text: str, at: int) -> tuple[str, str, int]:
@@ -140,7 +157,8 @@ def _device(record: Record) -> tuple[DmDevice, dict[str, str]]:
     told = _mapping(record)
     if not {"name", "uuid"} <= told.keys():
         raise ImaListError("device-mapper: a device without a name")
-    return DmDevice(told["name"], told["uuid"]), told
+    number = f"{told['major']}:{told['minor']}" if {"major", "minor"} <= told.keys() else ""
+    return DmDevice(told["name"], told["uuid"], number), told
 
 
 def _table_load(records: list[Record]) -> TableLoad:
@@ -177,6 +195,16 @@ def _rename(records: list[Record]) -> DeviceRename:
     if not {"new_name", "new_uuid"} <= told.keys():
         raise ImaListError("device-mapper: a rename without a new name")
     return DeviceRename(before, DmDevice(told["new_name"], told["new_uuid"]))
+
+
+def _remove(buffer: bytes) -> DeviceRemove:
+    text = _text(buffer)
+    found = _REMOVED.match(text)
+    if found is None:
+        raise ImaListError(f"{DEVICE_REMOVE}: nothing is told of any device")
+    if found[1] == "device_inactive_metadata=":
+        return DeviceRemove(None)
+    return DeviceRemove(_device(next(_records(text[found.end() :])))[0])
 
 
 def _number(text: str) -> int:

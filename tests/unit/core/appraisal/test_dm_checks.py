@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -30,10 +31,12 @@ RULES = f"""device_mapper:
 
 
 def device(name: str, uuid: str = "", count: int = 1) -> str:
-    return (
-        f"dm_version=4.47.0;name={name},uuid={uuid},major=253,minor=0,minor_count=1,"
-        f"num_targets={count};"
-    )
+    return f"dm_version=4.47.0;{metadata(name, uuid, count)}"
+
+
+def metadata(name: str, uuid: str = "", count: int = 1) -> str:
+    minor = hashlib.sha256(name.encode()).digest()[0]
+    return f"name={name},uuid={uuid},major=253,minor={minor},minor_count=1,num_targets={count};"
 
 
 def table(name: str, *targets: str, uuid: str = "", first: int = 0, count: int = 0) -> bytes:
@@ -58,6 +61,12 @@ def resume(name: str, *measured: bytes, uuid: str = "") -> bytes:
 def rename(before: str, after: str) -> bytes:
     text = f"new_name={after},new_uuid=;current_device_capacity=8;"
     return buf("dm_device_rename", (device(before) + text).encode())
+
+
+def remove(name: str, uuid: str = "", kind: str = "active") -> bytes:
+    text = f"dm_version=4.47.0;device_{kind}_metadata={metadata(name, uuid)}"
+    text += f"{kind}_table_hash=sha256:{'0' * 64},remove_all=n;current_device_capacity=8;"
+    return buf("dm_device_remove", text.encode())
 
 
 ROOT_TABLE = table("root", VERITY.format("V", ROOT), uuid="CRYPT-VERITY-1-root")
@@ -177,11 +186,73 @@ def test_device_may_be_renamed_where_the_same_rules_hold(host):
 
 
 def test_what_is_taken_away_brings_nothing(host):
-    host.entries += [buf("dm_device_remove", b"remove_all=y;"), buf("dm_table_clear", b"x")]
+    host.entries += [remove("vg-x"), remove("root", kind="inactive"), buf("dm_table_clear", b"x")]
     assert host.appraise().verdict.trusted
 
 
-@pytest.mark.parametrize("name", ["dm_table_load", "dm_device_resume", "dm_device_rename"])
+STILL = RULES.replace("required: true", "required: now")
+ROOT_UUID = "CRYPT-VERITY-1-root"
+
+
+def active(host: Host) -> str:
+    rows = {row.check: row.reason for row in host.appraise().verdict.checks}
+    return rows["device-mapper"].partition("as far as the log tells: ")[2]
+
+
+def test_row_tells_which_devices_are_active_now(host):
+    one = table("vg-a", LINEAR)
+    host.entries += [*load(one), resume("vg-a", one)]
+    assert active(host) == "root, vg-a"
+    host.seen = wire.from_json(ImaSeen, wire.to_json(host.seen))  # as the database keeps it
+    host.entries += [rename("vg-a", "vg-b")]
+    assert active(host) == "root, vg-b"
+    host.entries += [remove("root", ROOT_UUID)]
+    assert active(host) == "vg-b"
+
+
+def test_device_that_must_be_active_now_may_not_have_been_removed(host):
+    host.rules(SECTION + STILL)
+    assert host.appraise().verdict.trusted
+    host.entries.append(remove("root", ROOT_UUID))
+    refused(host, "DM_DEVICE_MISSING", "")
+    host.rules(SECTION + RULES)
+    host.seen = None
+    assert host.appraise().verdict.trusted  # it was active once
+
+
+def test_removal_of_which_the_kernel_tells_the_name_alone_counts(host):
+    host.rules(SECTION + STILL)
+    text = f"dm_version=4.47.0;name=root,uuid={ROOT_UUID};device_remove=no_data;"
+    host.entries.append(buf("dm_device_remove", text.encode()))
+    refused(host, "DM_DEVICE_MISSING", "")
+
+
+def test_table_that_was_replaced_is_active_no_more(host):
+    host.rules(SECTION + STILL + f"  - {{name: root, root_digests: ['{'22' * 32}']}}\n")
+    other = table("root", VERITY.format("V", "22" * 32), uuid=ROOT_UUID)
+    host.entries += [*load(other), resume("root", other, uuid=ROOT_UUID)]
+    refused(host, "DM_DEVICE_MISSING", "")
+
+
+def test_device_that_comes_back_with_another_table_that_is_accepted_counts(host):
+    host.rules(SECTION + STILL)
+    again = table("root", VERITY.format("V", ROOT), uuid="CRYPT-VERITY-2-root")
+    host.entries += [remove("root", ROOT_UUID), *load(again)]
+    refused(host, "DM_DEVICE_MISSING", "")
+    host.entries += [resume("root", again, uuid="CRYPT-VERITY-2-root")]
+    assert host.appraise().verdict.trusted
+
+
+def test_what_a_release_before_remembered_counts_on(host):
+    assert host.appraise().verdict.trusted
+    host.seen = replace(host.seen, tables=[" ".join(t.split(" ")[:3]) for t in host.seen.tables])
+    host.entries.append(rename("vg-a", "vg-b"))
+    assert host.appraise().verdict.trusted
+
+
+@pytest.mark.parametrize(
+    "name", ["dm_table_load", "dm_device_resume", "dm_device_rename", "dm_device_remove"]
+)
 def test_measurement_that_cannot_be_read_is_refused(host, name):
     host.entries.append(buf(name, b"\xff"))
     refused(host, "DM_DEVICE_REFUSED")
