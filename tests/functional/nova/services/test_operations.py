@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every operation of Nova's that gives a server a host: what the filter did, and where it went.
 
-One cloud of three computes for all: Nova's weigher fixture prefers host3, then host2.
+Nova's weigher fixture prefers host3, then host2.  Rebuilds are in :mod:`.test_scheduling`.
 """
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,92 +14,11 @@ from nova import utils
 from nova.tests.functional.api import client as api_client
 from nova.virt import fake
 
-from tests.functional.nova.scheduled_cloud import IMAGE, OTHER_IMAGE, ScheduledCloud
+from tests.functional.nova.services.cloud import IMAGE, Cloud, Server
 
-Server = dict[str, Any]
 NOBODY: set[str] = set()
 EVERYBODY = {"host1", "host2", "host3"}
 TRAIT = "CUSTOM_E2ETRUST_TRUSTED"
-
-
-class Cloud(ScheduledCloud):
-    """Operations as a user orders them, and what became of the server."""
-
-    hosts = ("host1", "host2", "host3")
-
-    def setUp(self) -> None:
-        self.flags(instances=-1, cores=-1, ram=-1, group="quota")
-        super().setUp()
-
-    def _wait_for_server_parameter(
-        self, server: Server, expected_params: dict[str, Any], *_args: Any, **_kwargs: Any
-    ) -> Server:
-        """Nova's own looks every half a second, which is most of the time, and gives up at 5 s."""
-        deadline = time.monotonic() + 30
-        while True:
-            now = self.api.get_server(server["id"])
-            reached = all(now[key] == value for key, value in expected_params.items())
-            # The state comes before the fault.
-            if reached and (expected_params.get("status") != "ERROR" or "fault" in now):
-                return now
-            assert time.monotonic() < deadline, (expected_params, now["status"], now.get("fault"))
-            time.sleep(0.05)
-
-    def act(self, server: Server, action: str, body: Any = None) -> None:
-        self.api.post_server_action(server["id"], {action: body})
-
-    def multi_create(self, body: dict[str, Any]) -> list[Server]:
-        """Ask for several servers in one request."""
-        before = {one["id"] for one in self.api.get_servers(detail=False)}
-        self.api.post_server({"server": body})
-        made = [one for one in self.api.get_servers(detail=False) if one["id"] not in before]
-        assert len(made) == body["min_count"]
-        return made
-
-    def seen(self, server: Server) -> tuple[str, str | None]:
-        """State and host of the server now."""
-        now = self.api.get_server(server["id"])
-        return now["status"], self.host_of(now)
-
-    def asked_during(self, work: Callable[[], Any]) -> int:
-        """How often the verifier was asked while *work* was done."""
-        before = self.verifier.asked
-        work()
-        return self.verifier.asked - before
-
-    def on(self, host: str, flavor: str | None = None) -> Server:
-        """A server on *host*, which alone is leased; from then on nobody is."""
-        self.verifier.leased = {host}
-        server = self.create(flavor or self.trusted_flavor())
-        assert self.host_of(server) == host
-        self.verifier.leased = set()
-        return server
-
-    def down(self, host: str, is_down: bool = True) -> None:
-        (service,) = self.api.get_services(host=host, binary="nova-compute")
-        self.api.put_service_force_down(service["id"], is_down)
-
-    def refused_move(self, server: Server, action: str) -> None:
-        self._assert_resize_migrate_action_fail(server, action, "NoValidHost")
-        self._wait_for_server_parameter(server, {"OS-EXT-STS:task_state": None})
-
-
-@pytest.fixture(scope="module")
-def one_cloud() -> Iterator[Cloud]:
-    # A test case without a test: what Nova needs is made and unmade once.
-    made = Cloud("seen")
-    made.setUp()
-    # Nova's fixture formats every debug message: a third of the time.
-    logging.getLogger().setLevel(logging.WARNING)
-    yield made
-    assert made.doCleanups()
-
-
-@pytest.fixture
-def cloud(one_cloud: Cloud) -> Cloud:
-    """The cloud with nobody leased; servers of tests before stay, there is room for 40 a host."""
-    one_cloud.verifier.leased, one_cloud.verifier.levels = set(), {}
-    return one_cloud
 
 
 # --- create ----------------------------------------------------------------------------------
@@ -280,6 +197,7 @@ def test_refused_live_migration_leaves_the_server_active_where_it_was(
     cloud.verifier.leased = {"host1"} if target else set()
     cloud.act(server, "os-migrateLive", {"host": target, "block_migration": "auto"})
     cloud._wait_for_migration_status(server, ["error"])
+    cloud._wait_for_server_parameter(server, {"OS-EXT-STS:task_state": None})
     assert cloud.seen(server) == ("ACTIVE", "host2")
 
 
@@ -296,44 +214,46 @@ def test_forced_live_migration_never_asks(cloud: Cloud) -> None:
     assert cloud.seen(server) == ("ACTIVE", "host3")
 
 
-@pytest.fixture
-def lost(cloud: Cloud) -> Iterator[Server]:
-    """A trusted server whose host2 is down."""
-    server = cloud.on("host2")
-    cloud.down("host2")
-    yield server
-    # Nova wants a restart before a host that was evacuated comes back.
-    cloud.computes["host2"] = cloud.restart_compute_service(cloud.computes["host2"])
-    cloud.down("host2", is_down=False)
+class TestEvacuation:
+    @pytest.fixture(scope="class")
+    def lost(self, one_cloud: Cloud) -> Iterator[list[Server]]:
+        """Trusted servers, one for each test, whose host2 is down."""
+        one_cloud.verifier.leased = {"host2"}
+        body = one_cloud._build_server(
+            image_uuid=IMAGE, flavor_id=one_cloud.trusted_flavor(), networks="none"
+        )
+        made = one_cloud.multi_create(body | {"min_count": 4, "max_count": 4})
+        servers = [one_cloud._wait_for_state_change(one, "ACTIVE") for one in made]
+        one_cloud.down("host2")
+        yield servers
+        one_cloud.restart("host2")
 
+    def test_evacuation_goes_to_a_leased_host(self, cloud: Cloud, lost: list[Server]) -> None:
+        cloud.verifier.leased = {"host1"}
+        cloud._evacuate_server(lost.pop(), expected_state="ACTIVE", expected_host="host1")
 
-def test_evacuation_goes_to_a_leased_host(cloud: Cloud, lost: Server) -> None:
-    cloud.verifier.leased = {"host1"}
-    cloud._evacuate_server(lost, expected_state="ACTIVE", expected_host="host1")
+    @pytest.mark.parametrize("target", [{}, {"host": "host3"}])
+    def test_refused_evacuation_leaves_the_server_in_error(
+        self, cloud: Cloud, lost: list[Server], target: dict[str, str]
+    ) -> None:
+        server = lost.pop()
+        cloud.verifier.leased = {"host1"} if target else set()
+        cloud.act(server, "evacuate", target)
+        failed = cloud._wait_for_state_change(server, "ERROR")
+        assert "No valid host" in failed["fault"]["message"]
+        assert cloud.host_of(failed) == "host2"
 
+    def test_forced_evacuation_never_asks(self, cloud: Cloud, lost: list[Server]) -> None:
+        def evacuate() -> None:
+            with utils.temporary_mutation(cloud.api, microversion="2.67"):
+                cloud._evacuate_server(
+                    lost.pop(),
+                    {"host": "host3", "force": True},
+                    expected_state="ACTIVE",
+                    expected_host="host3",
+                )
 
-@pytest.mark.parametrize("target", [{}, {"host": "host3"}])
-def test_refused_evacuation_leaves_the_server_in_error(
-    cloud: Cloud, lost: Server, target: dict[str, str]
-) -> None:
-    cloud.verifier.leased = {"host1"} if target else set()
-    cloud.act(lost, "evacuate", target)
-    failed = cloud._wait_for_state_change(lost, "ERROR")
-    assert "No valid host" in failed["fault"]["message"]
-    assert cloud.host_of(failed) == "host2"
-
-
-def test_forced_evacuation_never_asks(cloud: Cloud, lost: Server) -> None:
-    def evacuate() -> None:
-        with utils.temporary_mutation(cloud.api, microversion="2.67"):
-            cloud._evacuate_server(
-                lost,
-                {"host": "host3", "force": True},
-                expected_state="ACTIVE",
-                expected_host="host3",
-            )
-
-    assert cloud.asked_during(evacuate) == 0
+        assert cloud.asked_during(evacuate) == 0
 
 
 def test_unshelve_of_an_offloaded_server_asks(cloud: Cloud) -> None:
@@ -348,16 +268,6 @@ def test_unshelve_of_an_offloaded_server_asks(cloud: Cloud) -> None:
         assert cloud.seen(server) == ("SHELVED_OFFLOADED", None)
     cloud._unshelve_server(server)
     assert cloud.seen(server) == ("ACTIVE", "host1")
-
-
-def test_rebuild_with_a_new_image_asks_about_the_host_it_is_on(cloud: Cloud) -> None:
-    server = cloud.on("host2")
-    # Others are no help: a rebuild stays where it is.
-    cloud.verifier.leased = {"host1"}
-    cloud.act(server, "rebuild", {"imageRef": OTHER_IMAGE})
-    failed = cloud._wait_for_state_change(server, "ERROR")
-    assert "No valid host" in failed["fault"]["message"]
-    assert cloud.host_of(failed) == "host2"
 
 
 # --- what never asks -------------------------------------------------------------------------
