@@ -12,6 +12,7 @@ from oslo_config import cfg
 from oslo_db.sqlalchemy import enginefacade
 from sqlalchemy.orm import Session
 
+from e2etrust_verifier.db import failover
 from e2etrust_verifier.db.group_commit import RETRIED, GroupCommit
 from e2etrust_verifier.db.group_read import GroupRead, Load
 from e2etrust_verifier.db.models import Generation
@@ -91,6 +92,7 @@ class Database:
 
 def _prepare(engine: sa.Engine) -> None:
     if engine.dialect.name != "sqlite":
+        failover.watch(engine)
         return
 
     @sa.event.listens_for(engine, "connect")

@@ -8,11 +8,13 @@ import secrets
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from oslo_db import exception as db_exc
 from oslo_messaging import Target
 
 from e2etrust_core import messages, wire
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_verifier.trust import attestation, enrolment, launches, leases
+from e2etrust_verifier.trust.errors import DatabaseDown
 from e2etrust_verifier.trust.surroundings import Surroundings
 
 LOG = logging.getLogger(__name__)
@@ -71,6 +73,11 @@ class VerifierEndpoint:
         except E2ETrustError as exc:
             LOG.info("%s refused: %s", kind.__name__, repr(str(exc)))
             return messages.reply_error(exc)
+        except db_exc.DBConnectionError as exc:
+            # Without the statement: its values may be secrets.
+            told = getattr(exc.inner_exception, "orig", exc.inner_exception)
+            LOG.error("%s failed: the database is away: %s", kind.__name__, told)
+            return messages.reply_error(DatabaseDown("the verifier's database does not answer"))
         except Exception:
             number = secrets.token_hex(6)
             LOG.exception("%s failed in an unforeseen way (%s)", kind.__name__, number)

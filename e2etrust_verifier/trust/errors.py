@@ -13,6 +13,11 @@ class TrustError(E2ETrustError):
     remedy = "look into the verifier's log"
 
 
+class DatabaseDown(TrustError):
+    code = "DATABASE_DOWN"
+    remedy = "start the verifier's database; workers connect again by themselves"
+
+
 class HostNameWrong(TrustError):
     code = "HOST_NAME_WRONG"
     remedy = "name hosts with letters, digits, dot, hyphen and underscore, at most 253 characters"

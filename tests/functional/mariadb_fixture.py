@@ -84,7 +84,7 @@ class Mariadb:
         with self._connect() as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
             cursor.execute("CREATE USER IF NOT EXISTS tests@'127.0.0.1' IDENTIFIED BY 'tests'")
-            cursor.execute("GRANT ALL ON *.* TO tests@'127.0.0.1'")
+            cursor.execute(f"GRANT ALL ON {name}.* TO tests@'127.0.0.1'")
         return f"mysql+pymysql://tests:tests@127.0.0.1:{self.port}/{name}"
 
     def dump(self, url: str) -> str:
@@ -100,10 +100,19 @@ class Mariadb:
             while cursor.nextset():
                 pass
 
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
     def keep_every_commit(self) -> None:
         """Until the next start: lose no commit when killed, as servers do by default."""
+        self.set("innodb_flush_log_at_trx_commit", 1)
+
+    def set(self, variable: str, value: int) -> None:
+        """Set a variable of the whole server, until its next start."""
         with self._connect() as connection, connection.cursor() as cursor:
-            cursor.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
+            cursor.execute(f"SET GLOBAL {variable} = {value}")
 
     def _connect(self, name: str | None = None) -> pymysql.connections.Connection:
         return pymysql.connect(

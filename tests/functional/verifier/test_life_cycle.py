@@ -132,8 +132,7 @@ def test_database_killed_under_load_costs_no_worker_and_no_trust(service, call, 
     for thread in threads:
         thread.start()
     try:
-        mariadb.process.kill()
-        mariadb.process.wait()
+        mariadb.kill()
         mariadb.start()
     finally:
         stop.set()

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import pytest
+from oslo_db.exception import DBConnectionError
 
 from e2etrust_verifier.rpc.endpoint import VerifierEndpoint
+from e2etrust_verifier.trust import leases
 
 METHODS = [
     "enrol_begin",
@@ -35,3 +37,13 @@ def test_unforeseen_error_is_a_number_in_the_answer_and_a_trace_in_the_log(caplo
     assert number in caplog.text
     assert "AttributeError" in caplog.text
     assert "AttributeError" not in str(answer)
+
+
+def test_database_that_is_away_is_told_by_name_and_without_its_address(monkeypatch):
+    def away(*_args):
+        raise DBConnectionError(OSError("mysql.example.com refused"))
+
+    monkeypatch.setattr(leases, "delta", away)
+    answer = VerifierEndpoint(None).lease_delta({}, request={"since": 0})
+    assert answer["error"]["code"] == "DATABASE_DOWN"
+    assert "example" not in str(answer)
