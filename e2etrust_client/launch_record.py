@@ -8,6 +8,7 @@ from typing import Any
 import jwt
 
 from e2etrust_client.errors import RecordError
+from e2etrust_client.result_token import CLOCKS_AGREE
 from e2etrust_core import wire
 from e2etrust_core.errors import InputError
 from e2etrust_core.messages import LaunchRecord
@@ -30,6 +31,7 @@ def read_record(record: str, jwks: dict[str, Any]) -> LaunchRecord:
             record,
             key=key.key,
             algorithms=_ALGORITHMS,
+            leeway=CLOCKS_AGREE,
             options={"verify_aud": False, "require": ["iss", "iat", "jti"]},
         )
         return wire.from_dict(LaunchRecord, claims)

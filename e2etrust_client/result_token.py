@@ -20,6 +20,8 @@ from e2etrust_core.errors import InputError
 
 _LONGEST = 1024 * 1024
 _REQUIRED = ["iss", "iat", "exp", "eat_profile"]
+#: The verifier's clock and the reader's agree to within so many seconds.
+CLOCKS_AGREE = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ class _Claims(msgspec.Struct, frozen=True):
 def read_result(token: str, jwks: dict[str, Any], host: str, now: datetime) -> AttestationResult:
     """Return what *token* says of *host*, once its signature was checked with a key of *jwks*.
 
-    :raises ResultError: no such key, wrong signature, another algorithm, another host's, too old.
+    :raises ResultError: no such key, wrong signature, another algorithm, another host's, too old,
+        or of the future.
     """
     try:
         algorithm = jwt.get_unverified_header(token).get("alg")
@@ -66,6 +69,11 @@ def read_result(token: str, jwks: dict[str, Any], host: str, now: datetime) -> A
         raise ResultError("the result is of another profile than EAR 04")
     if claims.exp <= now.timestamp():
         raise ResultError("the result ran out", remedy="ask for a new one; compare the clocks")
+    if claims.iat > now.timestamp() + CLOCKS_AGREE:
+        # Of a verifier whose clock is ahead, and so is the end of what it says.
+        raise ResultError(
+            "the result is of the future", remedy="compare the verifier's clock with this one"
+        )
     found = claims.submods.get(host)
     if found is None or len(claims.submods) != 1 or found.ear_status != claims.ear_status:
         raise ResultError("the result is not this host's")
@@ -85,8 +93,9 @@ def _read_es256(token: str, jwks: dict[str, Any]) -> dict[str, Any]:
     key = next((k for k in jwt.PyJWKSet.from_dict(jwks).keys if k.key_id == kid), None)
     if key is None:
         raise ValueError("it is signed with a key that is not in the key set")
-    # Its age is looked at by the caller, who also decides for SM2.
-    options: Any = {"verify_aud": False, "verify_exp": False, "require": _REQUIRED}
+    # Its times are looked at by the caller, who also decides for SM2.
+    unasked = dict.fromkeys(("verify_aud", "verify_exp", "verify_iat"), False)
+    options: Any = {**unasked, "require": _REQUIRED}
     return dict(jwt.decode(token, key=key.key, algorithms=["ES256"], options=options))
 
 

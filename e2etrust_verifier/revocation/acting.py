@@ -141,9 +141,11 @@ class Acting:
 
     def _take_back(self, row: Revocation) -> bool:
         service = self._nova.service(row.host)
+        if row.disabled and not service.enabled and service.disabled_reason != row.reason:
+            return False  # somebody has taken it over since then, as it is
         if row.forced_down and service.forced_down:
             self._nova.force_down(service, False)
-        if not row.disabled or service.enabled or service.disabled_reason != row.reason:
+        if not row.disabled or service.enabled:
             return False
         self._nova.enable(service)
         return True

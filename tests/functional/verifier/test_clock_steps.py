@@ -11,6 +11,7 @@ from e2etrust_verifier.trust import standing
 from e2etrust_verifier.trust.challenge_keys import KNOWN_WITHIN
 from e2etrust_verifier.trust.closed_nonces import ClosedNonces
 from e2etrust_verifier.trust.leases import sweep
+from e2etrust_verifier.trust.results import result_of
 from tests.functional.verifier.host import refused
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -85,6 +86,8 @@ def test_lease_ends_when_the_clock_goes_back_behind_its_evidence(laboratory, hos
     state = around.db.read(lambda s: hosts.state(s, "host1"))
     assert not standing.has_lease(state, around.now())
     assert standing.word(state, around.now()) == "unknown"
+    told = around.db.read(lambda s: result_of(s, hosts.find(s, "host1"), around.now()))
+    assert told.status == "none"
     assert around.db.read(lambda s: leases.levels(s, around.now())) == {}
     column = standing.word_of_row(around.now())
     assert around.db.read(lambda s: hosts.count_by(s, column)) == {"unknown": 1}

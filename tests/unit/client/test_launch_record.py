@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 
 import jwt
 import pytest
@@ -86,6 +87,17 @@ def test_record_under_another_algorithm_is_refused(key, record, algorithm):
 def test_text_that_is_no_record_is_refused(key, text):
     with pytest.raises(RecordError):
         read_record(text, _jwks(key))
+
+
+@pytest.mark.parametrize(("ahead", "good"), [(30, True), (3600, False)])
+def test_record_of_a_verifier_whose_clock_is_a_little_ahead_is_good(key, record, ahead, good):
+    claims = {**wire.to_dict(record), "iat": int(time.time()) + ahead}
+    signed = jwt.encode(claims, key, algorithm="ES256", headers={"kid": "k1"})
+    if good:
+        assert read_record(signed, _jwks(key)).iat == claims["iat"]
+        return
+    with pytest.raises(RecordError, match="iat"):
+        read_record(signed, _jwks(key))
 
 
 def test_signed_claims_of_another_shape_are_refused(key):

@@ -262,6 +262,16 @@ def test_result_that_ran_out_is_refused(keys, suite):
         read_result(token, keys.jwks, "host1", NOW + 61 * SECOND)
 
 
+@pytest.mark.parametrize("suite", [ECC_P256_SHA256.name, SM2_SM3.name])
+def test_result_of_a_verifier_whose_clock_is_ahead_is_refused(keys, suite):
+    """It would be good until a lease's end that is as far ahead."""
+    token = keys.issuer.issue(host(suite), result())
+    with pytest.raises(ResultError, match="future"):
+        read_result(token, keys.jwks, "host1", NOW - 61 * SECOND)
+    # Clocks that nearly agree are no trouble.
+    assert read_result(token, keys.jwks, "host1", NOW - 59 * SECOND).status == "affirming"
+
+
 def test_result_of_another_host_is_refused(keys):
     token = keys.issuer.issue(host(), result())
     with pytest.raises(ResultError, match="not this host"):

@@ -282,6 +282,18 @@ def test_forcing_down_is_ours_to_take_back(cloud):
     assert cloud.nova.status("host1") == ("enabled", None)
 
 
+def test_host_that_an_operator_has_taken_over_stays_forced_down(cloud):
+    """Its nova-compute would come up again while he works on the host."""
+    cloud.fail("host1")
+    worker = cloud.worker(action="evacuate", force_down=True)
+    worker.once()
+    cloud.nova.disable("host1", "memory is replaced")
+    cloud.trust("host1")
+    worker.once()
+    assert cloud.nova.services["host1"]["forced_down"]
+    assert cloud.nova.status("host1") == ("disabled", "memory is replaced")
+
+
 def test_disable_alone_evacuates_nothing(cloud):
     cloud.nova.servers["host1"] = ["vm1"]
     cloud.nova.services["host1"]["state"] = "down"
