@@ -7,6 +7,7 @@ hook's process tree, puts both views up, answers on stdout, and stays until they
 
 from __future__ import annotations
 
+import hmac
 import logging
 import os
 import sys
@@ -114,6 +115,12 @@ def _prepare(work: order.Order, key: bytes) -> _Serving:
 
     request, places = work.request, Places(work.run_dir, work.request.instance)
     image = SealedImage.open(request.base)
+    if not hmac.compare_digest(image.header_digest, request.header):
+        raise DiskServerError(
+            "the sealed base is not the one that was measured",
+            code="BASE_CHANGED",
+            remedy="Start the server again; if it is refused again, tell the operator.",
+        )
     reader = SealedReader(image, key)
     reader.read(512, 0)  # an altered first block is told by name, not as a view that is dead
     sealed = Sealed(request.instance, image.key_id, image.header_digest, request.base)

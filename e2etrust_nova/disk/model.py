@@ -42,12 +42,14 @@ class SealedBase:
 class AttachRequest:
     """What to put up: the server's uuid, Nova's path of its disk, and the sealed base under it.
 
+    ``header``: digest of the base's header and footer as it was measured; another base is refused.
     ``log_path`` None means ``/var/log/e2etrust/disk-<uuid>.log``.
     """
 
     instance: str
     disk: Path
     base: Path
+    header: bytes
     log_path: Path | None = None
 
 

@@ -26,6 +26,7 @@ class Order:
             "instance": self.request.instance,
             "disk": str(self.request.disk),
             "base": str(self.request.base),
+            "header": self.request.header.hex(),
             "log": str(self.request.log_path) if self.request.log_path else None,
             "run_dir": str(self.run_dir),
         }
@@ -36,7 +37,10 @@ def decode(line: bytes) -> Order:
     """Read the line."""
     value = json.loads(line)
     log = Path(value["log"]) if value["log"] else None
-    request = AttachRequest(value["instance"], Path(value["disk"]), Path(value["base"]), log)
+    header = bytes.fromhex(value["header"])
+    request = AttachRequest(
+        value["instance"], Path(value["disk"]), Path(value["base"]), header, log
+    )
     return Order(request, Path(value["run_dir"]))
 
 

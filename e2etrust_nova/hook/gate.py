@@ -73,7 +73,7 @@ class Gate:
             if domain.has_vtpm and not self._states.take_incoming(domain.instance):
                 remove_stale(domain.instance)
             if sealed is not None:
-                _attach(domain, sealed, opened)
+                _attach(domain, sealed, request.measurement, opened)
         except Exception as exc:
             self._refuse(domain, exc, opened.launch if opened is not None else None)
 
@@ -226,10 +226,13 @@ class Gate:
         self._states.remove(instance)
 
 
-def _attach(domain: Domain, sealed: SealedBase, opened: LaunchOpened) -> None:
+def _attach(
+    domain: Domain, sealed: SealedBase, measured: LaunchMeasurement, opened: LaunchOpened
+) -> None:
     if opened.key is None:
         raise LaunchRefused("no image key came", code="KEY_DENIED")
-    attach(AttachRequest(domain.instance, sealed.disk, sealed.base_path), opened.key)
+    header = measured.sealed_header or b""
+    attach(AttachRequest(domain.instance, sealed.disk, sealed.base_path, header), opened.key)
 
 
 def _state(

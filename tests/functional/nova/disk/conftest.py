@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from e2etrust_core.sealed import sealing
+from e2etrust_core.sealed.image import SealedImage
 from e2etrust_nova import disk as disk_server
 from e2etrust_nova.disk.model import Places
 
@@ -64,8 +65,9 @@ class Server:
             VIRTUAL_SIZE)  # fmt: skip
         self.disk.chmod(0o644)
 
-    def attach(self, key=None):
-        request = disk_server.AttachRequest(self.instance, self.disk, self.base, self.log)
+    def attach(self, key=None, header=None):
+        header = SealedImage.open(self.base).header_digest if header is None else header
+        request = disk_server.AttachRequest(self.instance, self.disk, self.base, header, self.log)
         disk_server.attach(request, self.key if key is None else key, run_dir=self.run_dir)
 
     def detach(self):

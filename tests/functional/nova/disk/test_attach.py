@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from e2etrust_core.sealed.image import SealedImage
 from e2etrust_nova import disk as disk_server
 
 from .conftest import MARKER, VIRTUAL_SIZE, make_server, run
@@ -211,11 +212,12 @@ def test_keeper_outlives_the_hook_that_started_it(image, tmp_path):
     server = make_server(image, tmp_path)
     code = (
         "import sys; from pathlib import Path; from e2etrust_nova import disk\n"
-        "i, d, b, l, r = sys.argv[1:]\n"
-        "disk.attach(disk.AttachRequest(i, Path(d), Path(b), Path(l)),"
+        "i, d, b, h, l, r = sys.argv[1:]\n"
+        "disk.attach(disk.AttachRequest(i, Path(d), Path(b), bytes.fromhex(h), Path(l)),"
         " sys.stdin.buffer.read(), run_dir=Path(r))"
     )
-    words = [server.instance, server.disk, server.base, server.log, server.run_dir]
+    header = SealedImage.open(server.base).header_digest.hex()
+    words = [server.instance, server.disk, server.base, header, server.log, server.run_dir]
     try:
         # capture_output waits for the pipes' end: the keeper must have let go of them.
         done = subprocess.run(

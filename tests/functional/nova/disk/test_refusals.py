@@ -40,6 +40,14 @@ def test_wrong_key_is_refused_before_anything_is_made(server, key):
     server.assert_nothing_left()
 
 
+def test_base_that_is_not_the_one_measured_is_refused(server):
+    """It could be swapped for another image of the same key between the hook's look and this."""
+    before = digest(server.disk)
+    assert refused(server.attach, None, bytes(32)) == "BASE_CHANGED"
+    assert digest(server.disk) == before
+    server.assert_nothing_left()
+
+
 def test_container_of_another_server_is_refused(image, tmp_path):
     one, two = make_server(image, tmp_path), make_server(image, tmp_path)
     one.attach()

@@ -76,7 +76,7 @@ def test_cve_2022_23948_mount_whose_names_tell_of_ours_is_not_ours(line):
 
 
 def test_order_travels_whole_and_without_the_key():
-    request = disk.AttachRequest(INSTANCE, Path("/i/disk"), Path("/i/_base/x"), None)
+    request = disk.AttachRequest(INSTANCE, Path("/i/disk"), Path("/i/_base/x"), b"h" * 32, None)
     work = order.Order(request, Path("/run/x"))
     assert order.decode(work.encode()) == work
 

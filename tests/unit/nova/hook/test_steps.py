@@ -72,6 +72,7 @@ class Host:
         self.disk_calls: list[str] = []
         self.measured: list[Any] = []
         self.removed: list[str] = []
+        self.attached: Any = None
         self.attach_fails: Exception | None = None
         self.vtpm = VtpmProcess(1, tmp_path / "ctrl", incoming=False)
         self.states = LaunchStates(tmp_path / "launches")
@@ -93,6 +94,7 @@ class Host:
 
     def _attach(self, request: Any, key: bytes) -> None:
         self.disk_calls.append(f"attach {key.decode()}")
+        self.attached = request
         if self.attach_fails:
             raise self.attach_fails
 
@@ -191,6 +193,7 @@ def test_sealed_image_adds_to_the_demand_of_a_plain_flavor(host: Host) -> None:
     request = host.agent.told[1][1].request
     assert (request.key_id, request.measurement.sealed_header) == ("key-1", b"h" * 32)
     assert host.disk_calls == ["detach", "attach KEY"]
+    assert host.attached.header == request.measurement.sealed_header
 
 
 def test_the_image_key_is_not_kept(host: Host, tmp_path: Path) -> None:
