@@ -171,6 +171,10 @@ def test_status_file_of_libvirt_gives_process_and_domain() -> None:
     assert status.domain.findtext("uuid") == INSTANCE
 
 
-def test_domain_is_not_taken_for_a_status() -> None:
+def test_domain_is_not_taken_for_a_status_nor_a_status_for_a_domain() -> None:
     with pytest.raises(DomainError):
         parse_status(domain_xml())
+    with pytest.raises(DomainError):
+        parse_status(b"<other pid='1'><domain/></other>")
+    with pytest.raises(DomainError):
+        parse_domain((DIRECTORY / "status.xml").read_bytes())

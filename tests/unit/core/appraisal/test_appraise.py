@@ -87,6 +87,11 @@ def test_good_host_is_trusted_with_a_row_a_check(host):
     assert appraisal.clock == ClockSeen(1000, 5, 0)
 
 
+def test_pcr_of_which_no_value_is_accepted_makes_a_policy_empty(host):
+    host.policy = replace(host.policy, pcrs={"sha256": {**host.policy.pcrs["sha256"], 9: []}})
+    assert failed(host.appraise()) == {"pcr-policy": "POLICY_EMPTY"}
+
+
 def test_log_for_which_the_policy_names_no_bank_proves_nothing(host):
     host.policy = HostPolicy("observing", ["*"], {}, [0, 4], observe={"sha256": [0, 4]})
     host.selection = selection_of(host.policy)

@@ -150,11 +150,10 @@ def test_guest_swapped_behind_the_hosts_signature_is_refused(chain):
     assert failed(chain)["host-quote"] == "NONCE_MISMATCH"
 
 
-def test_host_that_was_reset_since_is_refused(chain):
-    def reset():
-        chain.host.reset_count += 1
-
-    chain.after_launch = reset
+@pytest.mark.parametrize("change", [{"reset_count": 6}, {"restart_count": 0}, {"clock": 999}])
+def test_host_that_was_reset_or_set_back_since_is_refused(chain, change):
+    chain.host.restart_count = 1
+    chain.after_launch = lambda: vars(chain.host).update(change)
     assert failed(chain) == {"host-quote": "HOST_REBOOTED"}
 
 
@@ -181,6 +180,12 @@ def test_evidence_of_the_first_round_alone_is_not_enough(chain):
     }
 
 
+@pytest.mark.parametrize("missing", ["guest", "host_quote"])
+def test_one_half_of_the_second_round_is_not_enough(chain, missing):
+    chain.change_server = lambda server: replace(server, **{missing: None})
+    assert failed(chain)["host-quote"] == "GUEST_EVIDENCE_ABSENT"
+
+
 @pytest.mark.parametrize("answer", [None, b"", b"x" * 32])
 def test_credential_that_was_not_opened_is_refused(chain, answer):
     chain.activated = answer
@@ -194,6 +199,21 @@ def test_no_credential_sent_proves_nothing(chain):
 
 def test_cve_2021_3406_vtpm_opens_the_credential_and_a_software_key_quotes(chain):
     chain.challenged = SoftwareTpm().identity
+    assert failed(chain) == {"guest-ak": "GUEST_AK_UNPROVEN"}
+
+
+@pytest.mark.parametrize("told", ["in the evidence", "beside it"])
+def test_other_keys_than_the_credential_was_made_for_are_refused(chain, told):
+    other = SoftwareTpm().identity
+
+    def swapped(server):
+        if told == "beside it":
+            return replace(server, identity=other)
+        guest = replace(server.guest, identity=other)
+        quote = chain.host.quote(server_binding(NONCE, "launch-1", guest), HOST_PCRS)
+        return replace(server, guest=guest, host_quote=quote)
+
+    chain.change_server = swapped
     assert failed(chain) == {"guest-ak": "GUEST_AK_UNPROVEN"}
 
 
