@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -63,6 +64,8 @@ class GuestRelay:
         self._book = book
         self._find_domain = find_domain
         self._channel = channel
+        # However many tenants ask: the host's own attestation waits for one of their quotes only.
+        self._one_quote = threading.Lock()
 
     def evidence(self, ask: GuestAsk) -> ServerEvidence:
         """Return the guest's keys; with a credential also its quote and the host's over it.
@@ -88,7 +91,8 @@ class GuestRelay:
         )
         guest = _guest_evidence(identity, quoted, told.event_log)
         selection = self._book.selection_of(launch) or HOST_PCRS
-        quote = self._attester.quote(server_binding(ask.nonce, launch, guest), selection)
+        with self._one_quote:
+            quote = self._attester.quote(server_binding(ask.nonce, launch, guest), selection)
         if self._launch(ask.instance) != launch:
             raise RequestError("the server was started anew meanwhile", code="NO_LAUNCH")
         return ServerEvidence(host, launch, identity, guest, quote)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -100,6 +102,31 @@ def test_second_round_binds_the_hosts_quote_to_the_guests() -> None:
     assert told.guest.activated == b"\xaa"
     assert told.guest.quote.pcrs == {"sha256": {0: bytes(32)}}
     assert host.qualifying == [server_binding(NONCE, "launch-1", told.guest)]
+
+
+def test_tenants_that_ask_at_once_do_not_queue_before_the_tpm() -> None:
+    """They could have held up the host's own attestation until its lease was over."""
+    host = Host()
+    host.launches = ["launch-1"] * 16
+    at_once, most = [], []
+
+    def quote(qualifying: bytes, selection: Any) -> Quote:
+        at_once.append(qualifying)
+        time.sleep(0.01)  # as long as it takes that the others are here too
+        most.append(len(at_once))
+        at_once.remove(qualifying)
+        return Quote(b"a", b"s", {})
+
+    host.relay._attester.quote = quote
+    threads = [
+        threading.Thread(target=host.relay.evidence, args=(full_ask(bytes([n]) * 16),))
+        for n in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 8
 
 
 def test_server_without_a_launch_is_refused_before_the_guest_is_asked() -> None:
