@@ -162,7 +162,7 @@ def test_metadata_given_twice_is_refused() -> None:
 
 def test_too_long_xml_is_refused_unread() -> None:
     with pytest.raises(DomainError):
-        parse_domain(b"<domain>" + b" " * (4 * 1024 * 1024))
+        parse_domain(b"<domain>" + b" " * (4 * 1024 * 1024) + b"</domain>")
 
 
 def test_status_file_of_libvirt_gives_process_and_domain() -> None:
@@ -174,7 +174,13 @@ def test_status_file_of_libvirt_gives_process_and_domain() -> None:
 def test_domain_is_not_taken_for_a_status_nor_a_status_for_a_domain() -> None:
     with pytest.raises(DomainError):
         parse_status(domain_xml())
-    with pytest.raises(DomainError):
-        parse_status(b"<other pid='1'><domain/></other>")
+    for text in (
+        b"<other pid='1'><domain/></other>",
+        b"<domstatus pid='1'/>",
+        b"<domstatus><domain/></domstatus>",
+        b"<domstatus pid='-1'><domain/></domstatus>",
+    ):
+        with pytest.raises(DomainError):
+            parse_status(text)
     with pytest.raises(DomainError):
         parse_domain((DIRECTORY / "status.xml").read_bytes())
