@@ -22,20 +22,26 @@ MAX_FIRMWARE = 64 * 1024 * 1024
 def firmware_digest(domain: ET.Element, seabios: tuple[Path, ...] = SEABIOS) -> bytes:
     """Return the SHA-256 of the firmware image.
 
-    :raises LaunchRefused: code FIRMWARE_UNKNOWN: which one it is cannot be told or read.
+    :raises LaunchRefused: code FIRMWARE_UNKNOWN: which one it is cannot be told or read;
+        KERNEL_UNMEASURED: a kernel stands beside it, which would have the disk opened and which
+        nobody measures.
     """
     return hashlib.sha256(_read(_firmware_path(domain, seabios))).digest()
 
 
 def _firmware_path(domain: ET.Element, seabios: tuple[Path, ...]) -> Path:
+    if domain.findtext("os/kernel"):
+        raise LaunchRefused(
+            "domain boots a kernel of the host's directly",
+            code="KERNEL_UNMEASURED",
+            remedy="Start from an image with its kernel in it, without kernel_id and ramdisk_id.",
+        )
     loader = (domain.findtext("os/loader") or "").strip()
     if loader:
         return Path(loader)
     system = domain.find("os")
     if system is not None and (system.get("firmware") or "bios") != "bios":
         raise _unknown("domain's firmware is not chosen yet")
-    if domain.findtext("os/kernel"):
-        raise _unknown("domain boots a kernel of the host's directly")
     for path in seabios:
         if path.exists():
             return path

@@ -80,13 +80,28 @@ def test_without_a_loader_qemus_default_is_measured(tmp_path: Path) -> None:
     "system",
     [
         "<os firmware='efi'/>",
-        "<os><kernel>/boot/vmlinuz</kernel></os>",
         "<os><loader>/nowhere</loader></os>",
         "<os><loader>/tmp</loader></os>",
-        "<os/>",
+        "<os><loader>/dev/null</loader></os>",
     ],
 )
-def test_firmware_that_cannot_be_told_is_refused(system: str) -> None:
-    with pytest.raises(LaunchRefused) as caught:
-        firmware_digest(parse_domain(f"<domain>{system}</domain>".encode()), ())
-    assert caught.value.code == "FIRMWARE_UNKNOWN"
+def test_firmware_that_cannot_be_told_is_refused(system: str, tmp_path: Path) -> None:
+    (tmp_path / "bios").write_bytes(b"seabios")
+    domain = parse_domain(f"<domain>{system}</domain>".encode())
+    with pytest.raises(LaunchRefused, match="FIRMWARE_UNKNOWN"):
+        firmware_digest(domain, (tmp_path / "bios",))
+    (tmp_path / "empty").touch()
+    for default in ((), (tmp_path / "empty",)):
+        with pytest.raises(LaunchRefused, match="FIRMWARE_UNKNOWN"):
+            firmware_digest(parse_domain(b"<domain><os/></domain>"), default)
+
+
+@pytest.mark.parametrize("loader", ["", "<loader>{}</loader>"])
+def test_kernel_beside_the_disk_is_refused_whatever_firmware_starts_it(
+    loader: str, tmp_path: Path
+) -> None:
+    """It would have had the opened disk of a sealed image, and came from the store in plain."""
+    (tmp_path / "bios").write_bytes(b"firmware")
+    system = f"<os>{loader.format(tmp_path / 'bios')}<kernel>/boot/vmlinuz</kernel></os>"
+    with pytest.raises(LaunchRefused, match="KERNEL_UNMEASURED"):
+        firmware_digest(parse_domain(f"<domain>{system}</domain>".encode()), (tmp_path / "bios",))
