@@ -12,9 +12,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import tenacity
-from keystoneauth1 import adapter, loading
+from keystoneauth1 import adapter
 from keystoneauth1 import exceptions as ks_exc
-from oslo_config import cfg
 
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.trust_names import LEVEL_TRAITS, TRUSTED_TRAIT
@@ -54,15 +53,6 @@ class Carrier:
 
     uuid: str
     traits: frozenset[str]
-
-
-def placement_adapter(conf: cfg.ConfigOpts) -> adapter.Adapter | None:
-    """Return the adapter that [placement] describes, None where it names no account."""
-    auth = loading.load_auth_from_conf_options(conf, "placement")
-    if auth is None:
-        return None
-    session = loading.load_session_from_conf_options(conf, "placement", auth=auth)
-    return loading.load_adapter_from_conf_options(conf, "placement", session=session, auth=auth)
 
 
 class Traits:

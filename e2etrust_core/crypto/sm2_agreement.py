@@ -12,6 +12,7 @@ import ctypes
 import functools
 import secrets
 
+from e2etrust_core.crypto.libcrypto import libcrypto
 from e2etrust_core.crypto.provider import N, Sm2PublicKey
 from e2etrust_core.errors import SuiteError
 
@@ -74,25 +75,18 @@ def _encoded(point: Sm2PublicKey) -> bytes:
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    try:
-        lib = ctypes.CDLL("libcrypto.so.3")
-    except OSError as exc:
-        raise SuiteError(
-            "OpenSSL 3 is not installed", remedy="Install OpenSSL 3 (Debian package libssl3)."
-        ) from exc
     pointer, size, number, text = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_char_p
-    for name, result, arguments in (
-        ("EC_GROUP_new_by_curve_name", pointer, [number]),
-        ("EC_GROUP_free", None, [pointer]),
-        ("EC_POINT_new", pointer, [pointer]),
-        ("EC_POINT_clear_free", None, [pointer]),
-        ("EC_POINT_mul", number, [pointer] * 6),
-        ("EC_POINT_oct2point", number, [pointer, pointer, text, size, pointer]),
-        ("EC_POINT_point2oct", size, [pointer, pointer, number, pointer, size, pointer]),
-        ("BN_bin2bn", pointer, [text, number, pointer]),
-        ("BN_clear_free", None, [pointer]),
-        ("ERR_clear_error", None, []),
-    ):
-        function = getattr(lib, name)
-        function.restype, function.argtypes = result, arguments
-    return lib
+    return libcrypto(
+        [
+            ("EC_GROUP_new_by_curve_name", pointer, [number]),
+            ("EC_GROUP_free", None, [pointer]),
+            ("EC_POINT_new", pointer, [pointer]),
+            ("EC_POINT_clear_free", None, [pointer]),
+            ("EC_POINT_mul", number, [pointer] * 6),
+            ("EC_POINT_oct2point", number, [pointer, pointer, text, size, pointer]),
+            ("EC_POINT_point2oct", size, [pointer, pointer, number, pointer, size, pointer]),
+            ("BN_bin2bn", pointer, [text, number, pointer]),
+            ("BN_clear_free", None, [pointer]),
+            ("ERR_clear_error", None, []),
+        ]
+    )

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from e2etrust_core.crypto.libcrypto import libcrypto
 from e2etrust_core.crypto.provider import B, OpinionsDiffer, P, Sm2PublicKey
 from e2etrust_core.crypto.selection import digest_of, sm2_verify
 from e2etrust_core.errors import InputError, SuiteError
@@ -130,30 +131,23 @@ def _octets(lib: ctypes.CDLL, handle: ctypes.c_void_p, name: bytes, size: int) -
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    try:
-        lib = ctypes.CDLL("libcrypto.so.3")
-    except OSError as exc:
-        raise SuiteError(
-            "OpenSSL 3 is not installed", remedy="Install OpenSSL 3 (Debian package libssl3)."
-        ) from exc
     pointer, size, number, text = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_char_p
-    for name, result, arguments in (
-        ("EVP_PKEY_CTX_new_from_name", pointer, [pointer, text, text]),
-        ("EVP_PKEY_CTX_new", pointer, [pointer, pointer]),
-        ("EVP_PKEY_CTX_free", None, [pointer]),
-        ("EVP_PKEY_free", None, [pointer]),
-        ("EVP_PKEY_is_a", number, [pointer, text]),
-        ("EVP_PKEY_keygen_init", number, [pointer]),
-        ("EVP_PKEY_generate", number, [pointer, pointer]),
-        ("EVP_PKEY_get_octet_string_param", number, [pointer, text, pointer, size, pointer]),
-        ("EVP_PKEY_sign_init", number, [pointer]),
-        ("EVP_PKEY_sign", number, [pointer, pointer, pointer, text, size]),
-        ("EVP_PKEY2PKCS8", pointer, [pointer]),
-        ("i2d_PKCS8_PRIV_KEY_INFO", number, [pointer, pointer]),
-        ("PKCS8_PRIV_KEY_INFO_free", None, [pointer]),
-        ("d2i_AutoPrivateKey", pointer, [pointer, pointer, ctypes.c_long]),
-        ("ERR_clear_error", None, []),
-    ):
-        function = getattr(lib, name)
-        function.restype, function.argtypes = result, arguments
-    return lib
+    return libcrypto(
+        [
+            ("EVP_PKEY_CTX_new_from_name", pointer, [pointer, text, text]),
+            ("EVP_PKEY_CTX_new", pointer, [pointer, pointer]),
+            ("EVP_PKEY_CTX_free", None, [pointer]),
+            ("EVP_PKEY_free", None, [pointer]),
+            ("EVP_PKEY_is_a", number, [pointer, text]),
+            ("EVP_PKEY_keygen_init", number, [pointer]),
+            ("EVP_PKEY_generate", number, [pointer, pointer]),
+            ("EVP_PKEY_get_octet_string_param", number, [pointer, text, pointer, size, pointer]),
+            ("EVP_PKEY_sign_init", number, [pointer]),
+            ("EVP_PKEY_sign", number, [pointer, pointer, pointer, text, size]),
+            ("EVP_PKEY2PKCS8", pointer, [pointer]),
+            ("i2d_PKCS8_PRIV_KEY_INFO", number, [pointer, pointer]),
+            ("PKCS8_PRIV_KEY_INFO_free", None, [pointer]),
+            ("d2i_AutoPrivateKey", pointer, [pointer, pointer, ctypes.c_long]),
+            ("ERR_clear_error", None, []),
+        ]
+    )

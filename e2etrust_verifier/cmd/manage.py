@@ -22,7 +22,8 @@ from e2etrust_verifier.cmd import purging
 from e2etrust_verifier.db import events, migration
 from e2etrust_verifier.db import policy_versions as version_rows
 from e2etrust_verifier.db.database import Database
-from e2etrust_verifier.placement import PlacementError, Traits, placement_adapter
+from e2etrust_verifier.placement import PlacementError, Traits
+from e2etrust_verifier.service_clients import adapter_of
 from e2etrust_verifier.trust import operator, policy_versions, records, sm2_records
 from e2etrust_verifier.trust.policies import read_policy
 from e2etrust_verifier.trust.signing_keys import SigningKeyError
@@ -225,7 +226,7 @@ def _host_remove(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:
 
 
 def _placement_clean(conf: cfg.ConfigOpts, _arguments: argparse.Namespace) -> Rows:
-    http = placement_adapter(conf)
+    http = adapter_of(conf, "placement")
     if http is None:
         raise PlacementError("[placement] names no account", code="PLACEMENT_NONE")
     traits = Traits(http)

@@ -10,9 +10,10 @@ from oslo_config import cfg
 
 from e2etrust_verifier.conf.load import ConfigurationError
 from e2etrust_verifier.db.database import Database
-from e2etrust_verifier.revocation.nova import Nova, nova_adapter
+from e2etrust_verifier.revocation.nova import Nova
 from e2etrust_verifier.revocation.reconciler import Reconciler
 from e2etrust_verifier.revocation.rule import Rule
+from e2etrust_verifier.service_clients import adapter_of
 
 
 def reconciler(
@@ -25,7 +26,7 @@ def reconciler(
     rule = rule_of(conf)
     if rule.action == "none":
         return None
-    http = nova_adapter(conf)
+    http = adapter_of(conf, "nova")
     if http is None:
         raise ConfigurationError(
             f"[revocation] action is {rule.action}, and [nova] names no account",

@@ -23,9 +23,10 @@ from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.heartbeat import Heartbeat
 from e2etrust_verifier.housekeeping import Housekeeper
 from e2etrust_verifier.notify.courier import Round, rounds
-from e2etrust_verifier.placement import Traits, placement_adapter
+from e2etrust_verifier.placement import Traits
 from e2etrust_verifier.rpc.endpoint import VerifierEndpoint
 from e2etrust_verifier.rpc.server import make_server
+from e2etrust_verifier.service_clients import adapter_of
 from e2etrust_verifier.trait_keeper import TraitKeeper
 from e2etrust_verifier.trust import worker_policies
 
@@ -84,7 +85,7 @@ def serve(conf: cfg.ConfigOpts, stop: threading.Event) -> None:
 
 
 def _trait_keeper(conf: cfg.ConfigOpts, database: Database) -> TraitKeeper | None:
-    http = placement_adapter(conf)
+    http = adapter_of(conf, "placement")
     if http is None:
         LOG.info("[placement] names no account: no traits are written")
         return None

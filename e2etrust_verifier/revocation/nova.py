@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from keystoneauth1 import adapter, loading
+from keystoneauth1 import adapter
 from keystoneauth1 import exceptions as ks_exc
-from oslo_config import cfg
 
 from e2etrust_core import wire
 from e2etrust_core.errors import E2ETrustError, InputError
@@ -74,15 +73,6 @@ class _Server:
 @dataclass(frozen=True, slots=True)
 class _Servers:
     servers: list[_Server]
-
-
-def nova_adapter(conf: cfg.ConfigOpts) -> adapter.Adapter | None:
-    """Return the adapter that [nova] describes, None where it names no account."""
-    auth = loading.load_auth_from_conf_options(conf, "nova")
-    if auth is None:
-        return None
-    session = loading.load_session_from_conf_options(conf, "nova", auth=auth)
-    return loading.load_adapter_from_conf_options(conf, "nova", session=session, auth=auth)
 
 
 class Nova:
