@@ -160,6 +160,17 @@ def test_host_enrols_by_the_certificate_of_its_p384_key_and_starts_servers(labor
     assert unwrap_key(host.tpm, host.known, grant.wrapped_key) == IMAGE_KEY
 
 
+def test_hosts_of_sm2_and_of_standard_keys_live_in_one_cloud(laboratory):
+    sm2 = Host("host1", Tpm(laboratory.first.tcti), laboratory.call, SM2_SHA256, "sm2")
+    standard = laboratory.host("host2")
+    expect(laboratory, sm2)
+    for host in (sm2, standard):
+        host.enrol()
+        assert host.attest().trusted
+    leased = {one.host for one in standard.delta().hosts if one.seconds > 0}
+    assert leased == {"host1", "host2"}
+
+
 def test_certificate_of_another_key_beside_an_sm2_key_is_of_no_use(laboratory):
     host = Host("host1", Tpm(laboratory.first.tcti), laboratory.call, SM2_SHA256, "sm2")
     with refused("EK_CERT_OTHER_KEY"):
