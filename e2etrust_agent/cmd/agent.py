@@ -79,7 +79,7 @@ def _run(conf: cfg.ConfigOpts) -> None:
     if conf.show_identity:
         print(wire.to_json(_identity(settings)).decode())
         return
-    service = AgentService(settings, oslo_messaging.get_rpc_transport(conf))
+    service = AgentService(settings, _transport(conf))
 
     def on_stop(_number: int, _frame: FrameType | None) -> None:
         service.stop()
@@ -91,6 +91,22 @@ def _run(conf: cfg.ConfigOpts) -> None:
     signal.signal(signal.SIGINT, on_stop)
     signal.signal(signal.SIGHUP, on_hangup)
     service.run()
+
+
+def _transport(conf: cfg.ConfigOpts) -> oslo_messaging.RPCTransport:
+    try:
+        return oslo_messaging.get_rpc_transport(conf)
+    except (
+        oslo_messaging.DriverLoadFailure,
+        oslo_messaging.InvalidTransportURL,
+        ValueError,
+    ) as exc:
+        # Its words may hold the password.
+        raise AgentError(
+            f"[DEFAULT] transport_url cannot be used: {type(exc).__name__}",
+            code="CONFIGURATION_WRONG",
+            remedy="Write it as rabbit://ACCOUNT:PASSWORD@HOST:5672/VIRTUAL_HOST.",
+        ) from None
 
 
 def _identity(settings: opts.Settings) -> IdentityShown:

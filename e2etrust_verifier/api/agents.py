@@ -8,13 +8,14 @@ from oslo_config import cfg
 
 from e2etrust_core import messages, wire
 from e2etrust_verifier.api.errors import AgentUnreachable
+from e2etrust_verifier.rpc.transport import rpc_transport
 
 
 class Agents:
     """RPC client of the hosts' agents."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        self._transport = oslo_messaging.get_rpc_transport(conf)
+        self._transport = rpc_transport(conf)
         self._timeout = conf.verifier.agent_timeout
 
     def guest_evidence(self, host: str, ask: messages.GuestAsk) -> messages.ServerEvidence:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 from oslo_config import cfg
+from oslo_db import exception as db_exc
 from oslo_log import log
 
 from e2etrust_core.errors import E2ETrustError
@@ -20,6 +21,7 @@ from e2etrust_verifier import conf as configuration
 from e2etrust_verifier.cmd import build, revoking, telling
 from e2etrust_verifier.db import leases, migration
 from e2etrust_verifier.db.database import Database
+from e2etrust_verifier.db.errors import told
 from e2etrust_verifier.heartbeat import Heartbeat
 from e2etrust_verifier.housekeeping import Housekeeper
 from e2etrust_verifier.notify.courier import Round, rounds
@@ -43,9 +45,15 @@ def main() -> int:
         log.setup(conf, "e2etrust-verifier")
         serve(conf, _until_signal())
     except E2ETrustError as exc:
-        print(f"e2etrust-verifier: {exc}. {exc.remedy}".rstrip(". "), file=sys.stderr)
-        return 1
+        return _ended(exc)
+    except db_exc.DBError as exc:
+        return _ended(told(exc))
     return 0
+
+
+def _ended(exc: E2ETrustError) -> int:
+    print(f"e2etrust-verifier: {exc}. {exc.remedy}".rstrip(". "), file=sys.stderr)
+    return 1
 
 
 def serve(conf: cfg.ConfigOpts, stop: threading.Event) -> None:

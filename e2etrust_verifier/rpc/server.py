@@ -17,6 +17,7 @@ from oslo_messaging.rpc.server import RPCServer
 from e2etrust_core.messages import EXCHANGE, GIVE_UP_AFTER, VERIFIER_TOPIC, reply_error
 from e2etrust_verifier.conf.load import THREADS
 from e2etrust_verifier.rpc.endpoint import VerifierEndpoint
+from e2etrust_verifier.rpc.transport import rpc_transport
 from e2etrust_verifier.rpc.waiting_line import WaitingLine, urgency_of
 from e2etrust_verifier.trust.errors import VerifierBusy
 
@@ -67,10 +68,10 @@ def _transport(conf: cfg.ConfigOpts) -> Any:
     oslo.messaging waits a minute for that queue and holds a thread meanwhile: callers that died, or
     never were, would stop a worker.
     """
-    oslo_messaging.get_rpc_transport(conf)  # has the driver's options registered
+    rpc_transport(conf)  # has the driver's options registered
     with contextlib.suppress(cfg.NoSuchOptError, cfg.NoSuchGroupError):  # of another driver
         conf.set_default("kombu_missing_consumer_retry_timeout", 0, "oslo_messaging_rabbit")
-    return oslo_messaging.get_rpc_transport(conf)
+    return rpc_transport(conf)
 
 
 def make_server(conf: cfg.ConfigOpts, endpoint: VerifierEndpoint) -> Any:
