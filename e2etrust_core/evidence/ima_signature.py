@@ -41,13 +41,13 @@ _HEADER = 9
 KEY_ID = 4
 _MAX_KEYS = 256
 _MIN_RSA_BITS = 2048
-#: enum hash_algo -> the kernel's name and the hash.  SHA-1 signs nothing here.
-_ALGORITHMS: dict[int, tuple[str, hashes.HashAlgorithm]] = {
-    4: ("sha256", hashes.SHA256()),
-    5: ("sha384", hashes.SHA384()),
-    6: ("sha512", hashes.SHA512()),
-    7: ("sha224", hashes.SHA224()),
-    17: ("sm3", hashes.SM3()),
+#: enum hash_algo -> the kernel's name.  SHA-1 signs nothing here.
+_ALGORITHMS = {4: "sha256", 5: "sha384", 6: "sha512", 7: "sha224", 17: "sm3"}
+_HASHES: dict[str, hashes.HashAlgorithm] = {
+    "sha256": hashes.SHA256(),
+    "sha384": hashes.SHA384(),
+    "sha512": hashes.SHA512(),
+    "sha224": hashes.SHA224(),
 }
 #: What cryptography raises over keys and certificates that it does not read.
 UNREADABLE = (
@@ -115,7 +115,7 @@ def decode_signature(data: bytes) -> ImaSignature:
         raise ImaListError("an IMA signature with a hash that is not taken here")
     if int.from_bytes(data[7:9], "big") != len(data) - _HEADER:
         raise ImaListError("an IMA signature of another length than it states")
-    return ImaSignature(data[1], algorithm[0], data[3:7], data[_HEADER:])
+    return ImaSignature(data[1], algorithm, data[3:7], data[_HEADER:])
 
 
 def read_keyring(text: str) -> Keyring:
@@ -187,16 +187,18 @@ def _signed_digest(signature: ImaSignature, fields: ImaFields) -> bytes | None:
         return fields.digest if fields.kind == "ima" else None
     if fields.kind != "verity":
         return None
-    number = next(n for n, (name, _) in _ALGORITHMS.items() if name == signature.algorithm)
+    number = next(n for n, name in _ALGORITHMS.items() if name == signature.algorithm)
     record = bytes((_VERITY_DIGSIG, number)) + fields.digest
     return digest_of(signature.algorithm, record)
 
 
 def _verifies(key: PublicKey, signature: ImaSignature, digest: bytes) -> bool:
     """:raises OpinionsDiffer: two crypto providers are asked of SM2 and do not agree."""
-    if isinstance(key, Sm2PublicKey) or signature.algorithm == "sm3":
-        return _sm2_verifies(key, signature, digest)
-    algorithm = next(a for name, a in _ALGORITHMS.values() if name == signature.algorithm)
+    if isinstance(key, Sm2PublicKey):
+        return signature.algorithm == "sm3" and _sm2_verifies(key, signature, digest)
+    algorithm = _HASHES.get(signature.algorithm)
+    if algorithm is None:
+        return False
     try:
         if isinstance(key, rsa.RSAPublicKey):
             key.verify(signature.value, digest, padding.PKCS1v15(), Prehashed(algorithm))
@@ -207,9 +209,7 @@ def _verifies(key: PublicKey, signature: ImaSignature, digest: bytes) -> bool:
     return True
 
 
-def _sm2_verifies(key: PublicKey, signature: ImaSignature, digest: bytes) -> bool:
-    if not isinstance(key, Sm2PublicKey) or signature.algorithm != "sm3":
-        return False
+def _sm2_verifies(key: Sm2PublicKey, signature: ImaSignature, digest: bytes) -> bool:
     try:
         r, s = decode_dss_signature(signature.value)
     except ValueError:
