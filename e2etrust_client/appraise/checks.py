@@ -208,7 +208,8 @@ def _check_tpm(
     found = evidence.ek_certificates.get(certificate)
     accepted_by = ""
     if question.ek_authorities is not None:
-        accepted_by = vouched(verify_ek_certificate(found, ek, question.ek_authorities, now))
+        bundle, chain = question.ek_authorities, evidence.ek_chain
+        accepted_by = vouched(verify_ek_certificate(found, ek, bundle, now, chain))
     if question.policy is not None and question.policy.tpm is not None:
         ak, suite = case.ak_public, case.suite
         record = HostReference(

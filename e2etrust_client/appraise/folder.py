@@ -3,7 +3,8 @@
 
 ``NAME.msg``, ``NAME.sig`` and ``NAME.pcrs`` are a quote as tpm2_quote writes it (TPMS_ATTEST,
 TPMT_SIGNATURE, PCR values in its "serialized" format); ``ak_*.tpmt`` public areas of attestation
-keys (TPMT_PUBLIC), ``ek_*.pub`` of endorsement keys (TPM2B_PUBLIC), ``ekcert_*.der`` certificates;
+keys (TPMT_PUBLIC), ``ek_*.pub`` of endorsement keys (TPM2B_PUBLIC), ``ekcert_*.der`` certificates,
+``ekchain.der`` what the TPM carries to vouch for them (NV 0x01C00100 and on);
 ``bios_log`` is binary_bios_measurements, ``ima_bin`` binary_runtime_measurements,
 ``tpm2-measure.log`` what systemd measured (JSON records of TCG's canonical event log).
 """
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from e2etrust_core.errors import EvidenceError
 from e2etrust_core.evidence.canonical_log import MAX_CANONICAL_LOG, parse_canonical_log
+from e2etrust_core.evidence.ek_chain import MAX_EK_CHAIN
 from e2etrust_core.evidence.errors import QuoteMagicWrong, QuoteTypeWrong
 from e2etrust_core.evidence.event_log import EventLog, parse_event_log
 from e2etrust_core.evidence.ima_frames import split_ima_list
@@ -54,6 +56,7 @@ class RecordedEvidence:
     aks: dict[str, bytes]
     eks: dict[str, bytes]
     ek_certificates: dict[str, bytes]
+    ek_chain: bytes
     event_log: EventLog | None
     #: What was measured after the firmware.
     later_log: EventLog | None
@@ -87,6 +90,7 @@ def read_folder(folder: Path) -> RecordedEvidence:
         aks=aks,
         eks={path.name: _public(path, sized=True) for path in _files(folder, "ek_*.pub")},
         ek_certificates={path.name: _bytes(path) for path in _files(folder, "ekcert_*.der")},
+        ek_chain=_ek_chain(folder / "ekchain.der"),
         event_log=_event_log(folder / "bios_log"),
         later_log=_later_log(folder / LATER_LOG),
         ima=_ima(folder / "ima_bin"),
@@ -199,6 +203,10 @@ def _later_log(path: Path) -> EventLog | None:
     if not os.path.lexists(path):
         return None
     return parse_canonical_log(_bytes(path, MAX_CANONICAL_LOG))
+
+
+def _ek_chain(path: Path) -> bytes:
+    return _bytes(path, MAX_EK_CHAIN) if os.path.lexists(path) else b""
 
 
 def _ima(path: Path) -> bytes | None:

@@ -21,6 +21,7 @@ from e2etrust_core.appraisal.event_proposal import propose_rules
 from e2etrust_core.appraisal.policy import parse_timed_policy
 from e2etrust_core.evidence.canonical_log import parse_canonical_log
 from e2etrust_core.evidence.device_mapper import DM_BUFFERS, decode_dm
+from e2etrust_core.evidence.ek_chain import read_ek_chain
 from e2etrust_core.evidence.event_log import Event, EventLog, parse_event_log
 from e2etrust_core.evidence.events import kinds
 from e2etrust_core.evidence.events.description import describe
@@ -96,6 +97,10 @@ def _measured_key(data: bytes) -> None:
     keys = MeasuredKeys()
     keys.add(data)
     MeasuredKeys(keys.kept)
+
+
+def _ek_chain(data: bytes) -> None:
+    read_ek_chain(data)
 
 
 def _quote(data: bytes) -> None:
@@ -202,6 +207,10 @@ def _a_certificate() -> bytes:
     return made.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
+def _a_chain() -> bytes:
+    return _a_certificate() + b"\xff\xff" + _a_certificate() + bytes(9)
+
+
 def _a_quote() -> bytes:
     quote = bytes.fromhex("ff544347 8018 0022 000b") + bytes(32) + b"\0\4none"
     return quote + bytes(17) + bytes(8) + bytes.fromhex("00000001 000b 03 ff0300 0020") + bytes(32)
@@ -253,6 +262,7 @@ TARGETS = {
         Target("ima", "an IMA measurement list", _ima, (_an_ima_list(),)),
         Target("device-mapper", "what was measured of a device", _device_mapper, _SOME_TABLES),
         Target("measured-key", "a certificate of the kernel's", _measured_key, (_a_certificate(),)),
+        Target("ek-chain", "certificates in a TPM's NV", _ek_chain, (_a_chain(),)),
         Target("quote", "a TPMS_ATTEST", _quote, (_a_quote(),)),
         Target("signature", "a TPMT_SIGNATURE", _signature, (b"\0\x18\0\x0b\0\1a\0\1b",)),
         Target("public", "a TPMT_PUBLIC", _public, (_P256,)),

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from ssl import PEM_cert_to_DER_cert
 
 import pytest
 import yaml
@@ -172,6 +173,21 @@ def test_tpm_identity_needs_the_certificate_of_the_very_ek(capsys):
     assert rows["q_rsa"]["outcome"] == "pass"
     # swtpm's ECC certificate is that of its P-384 EK; these quotes are under the P-256 one.
     assert (code, rows["q_ecc"]["code"]) == (1, "EK_CERT_OTHER_KEY")
+
+
+def test_intermediate_that_the_tpm_carries_leads_to_the_authority(folder, capsys):
+    home = vectors("ovmf-plain").parent
+    asked = [str(folder), "--ek-ca", str(home / "swtpm-localca-rootca-cert.pem")]
+
+    def outcome() -> str:
+        rows = told(capsys, *asked)[1]["checks"]
+        (row,) = (r for r in rows if (r["check"], r["evidence"]) == ("tpm-identity", "q_rsa"))
+        return row["code"]
+
+    assert outcome() == "EK_ISSUER_UNKNOWN"
+    chain = PEM_cert_to_DER_cert((home / "issuercert.pem").read_text())
+    (folder / "ekchain.der").write_bytes(chain + b"\xff" * 9)
+    assert outcome() == ""
 
 
 @pytest.mark.parametrize(
