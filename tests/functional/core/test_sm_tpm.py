@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from e2etrust_agent.identity import load_or_create
 from e2etrust_core.evidence import errors
 from e2etrust_core.evidence.credential import make_credential
 from e2etrust_core.evidence.ek_certificate import verify_ek_certificate
@@ -93,3 +94,9 @@ def test_certificate_in_nv_is_that_of_the_profiles_sm2_key_where_the_tpm_can_mak
     found = read_ek(sm_tpm)
     assert (found.kind, found.certificate) == ("sm2-sm3", certificate)
     verify_ek_certificate(certificate, found.public, authority.pem, datetime.now(UTC))
+    # So an agent on such a TPM enrols by itself.
+    identity = load_or_create(sm_tpm, "host1", "sm2-sm3", tmp_path / "agent")
+    assert (identity.ak.ek_kind, identity.ek_certificate) == ("sm2-sm3", certificate)
+    host, secret = KnownHost(identity.ak, identity.ek_public), secrets.token_bytes(32)
+    credential = make_credential(identity.ek_public, name_of(identity.ak.public), secret)
+    assert activate_credential(sm_tpm, host, *credential) == secret
