@@ -98,8 +98,8 @@ class Fleet:
     def page(self) -> int:
         """One page of the list, made as the API makes it."""
         now, after = self.around.now(), f"host{self.size // 2:06}"
-        found = self.db.read(lambda s: hosts.page(s, after, PAGE))
-        return len([api._brief(host.name, state, now) for host, state in found])
+        found = self.db.read(lambda s: hosts.page_of_states(s, after, PAGE))
+        return len([api._brief(state.host, state, now) for state in found])
 
     def full(self) -> int:
         return len(leases.delta(self.around, DeltaRequest(0)).hosts)

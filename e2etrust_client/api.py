@@ -114,12 +114,18 @@ class AttestationClient:
         *,
         name: str | None = None,
         min_level: int | None = None,
+        trait: str | None = None,
+        policy: str | None = None,
+        code: str | None = None,
     ) -> list[HostState]:
         """Return all hosts behind *marker*, at most *limit* of them, page by page.
 
         :param state: one word or several with commas between.
         :param name: a part of it, or a pattern with ``*`` and ``?``.
         :param min_level: only hosts that hold a lease of that level or a higher one.
+        :param trait: only hosts that carry that trait of ours in Placement.
+        :param policy: only hosts that were appraised last by it.
+        :param code: only hosts that failed with that code first.
         """
         found: list[HostState] = []
         while True:
@@ -128,6 +134,9 @@ class AttestationClient:
                 "state": state,
                 "name": name,
                 "min_level": min_level,
+                "trait": trait,
+                "policy": policy,
+                "code": code,
                 "limit": left,
                 "marker": marker,
             }

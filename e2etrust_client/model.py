@@ -20,8 +20,9 @@ class ServiceInfo:
 class HostState:
     """``state`` is trusted, untrusted, held or unknown; ``lease_seconds`` what is left; ``checks``
     those of the last appraisal, in a list of hosts only those that failed; ``failing_since`` says
-    (of one host, not in a list) since when each check that fails does, ``policy`` (of one host) by
-    what it was appraised last; ``level`` is the lease's, 0 without one."""
+    (of one host, not in a list) since when each check that fails does; ``policy`` is by which it
+    was appraised last, ``policy_version`` (of one host) its version; ``level`` is the lease's, 0
+    without one."""
 
     name: str
     state: str

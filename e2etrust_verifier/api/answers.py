@@ -54,9 +54,27 @@ class Jwks:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """Why hosts are red: by the same policy they failed with the same code first.
+
+    ``held`` of the ``hosts`` wait for an operator; the first stands so ``since``, the last since
+    the ``latest`` moment; ``check`` is what the ``example``, one of them, failed.
+    """
+
+    policy: str | None
+    hosts: int
+    held: int
+    since: str
+    latest: str
+    example: str
+    check: CheckResult
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """``hosts`` counts enrolled hosts by how they stand at the moment ``at``; times are ISO 8601
-    with a zone; ``workers`` are the verifier's processes that were seen lately."""
+    with a zone; ``workers`` are the verifier's processes that were seen lately; ``reasons`` say
+    why hosts are untrusted or held, at most 50 of them, that of most hosts first."""
 
     at: str
     hosts: dict[StandingWord, int]
@@ -64,14 +82,15 @@ class Summary:
     last_verdict: str | None
     started_servers: int
     workers: int
+    reasons: list[Reason] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
     """``lease_seconds`` are left; times are ISO 8601 with a zone.  ``checks`` are those of the last
     appraisal, in a list of hosts only those that failed; ``failing_since`` (not in a list) says
-    since when each check that fails does, ``policy`` (neither) by what it was appraised last;
-    ``level`` is the lease's, 0 without."""
+    since when each check that fails does; ``policy`` is by which it was appraised last, its
+    ``policy_version`` is not in a list; ``level`` is the lease's, 0 without."""
 
     name: str
     state: StandingWord

@@ -7,9 +7,40 @@ X-Auth-Token, which stands in its place here, they know nothing.
 
 from __future__ import annotations
 
-import falcon
+from datetime import datetime, timedelta
 
+import falcon
+from sqlalchemy.orm import Session
+
+from e2etrust_verifier.db import hosts, workers
+
+#: Each worker says so twice as often.
+_LATELY = timedelta(seconds=2 * workers.EVERY)
 _PUBLIC = "/dashboard"
+
+
+def is_known(req: falcon.Request, resp: falcon.Response, tag: str) -> bool:
+    """Tag the answer, and say whether the caller has it already (304): then it needs no body.
+
+    Weak (RFC 9110, 8.8.1): seconds of leases and moments of attestations run on while hosts stand
+    as they did.
+    """
+    resp.etag = f'W/"{tag}"'
+    if not any(known == tag for known in req.if_none_match or ()):
+        return False
+    resp.status = falcon.HTTP_304
+    return True
+
+
+def fleet_tag(session: Session, now: datetime) -> str | None:
+    """Return what stays the same while every host stands as it did: the number of the last change.
+
+    None where no worker said lately that it works: then nobody notes that leases run out.
+    """
+    seen = workers.newest_moment(session)
+    if seen is None or now - seen > _LATELY:
+        return None
+    return str(hosts.counter(session)[1])
 
 
 class NotShared:

@@ -32,9 +32,8 @@ class Enrolments:
         self.access.require(req, rules.LIST)
         limit, after = paging.limit(req), req.get_param("marker")
         found = self.database.read(lambda s: hosts.page(s, after, limit))
-        more = paging.next_link(req, found[-1][0].name) if len(found) == limit else []
-        told = answers.Enrolments([_told(host) for host, _ in found], more)
-        resp.media = wire.to_dict(told)
+        more = paging.next_link(req, found[-1].name) if len(found) == limit else []
+        resp.media = wire.to_dict(answers.Enrolments([_told(host) for host in found], more))
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,17 @@ from sqlalchemy.orm import Session
 
 from e2etrust_core import wire
 from e2etrust_core.errors import InputError
-from e2etrust_core.trust_names import HIGHEST_LEVEL, LOWEST_LEVEL
+from e2etrust_core.trust_names import (
+    HIGHEST_LEVEL,
+    LEVEL_TRAITS,
+    LOWEST_LEVEL,
+    NOTHING,
+    TRUSTED_TRAIT,
+    level_of_trait,
+)
 from e2etrust_verifier.api import answers, paging
 from e2etrust_verifier.api.access import Access, caller
+from e2etrust_verifier.api.caching import fleet_tag, is_known
 from e2etrust_verifier.api.errors import NotFound
 from e2etrust_verifier.db import hosts, verdicts
 from e2etrust_verifier.db.database import Database
@@ -31,8 +39,9 @@ LONGEST_NAME = 255
 @dataclass(frozen=True)
 class Hosts:
     """``?state=`` of :data:`.standing.StandingWord`, one or more of them with commas between,
-    ``?name=`` (a part of it, or a pattern), ``?min_level=`` (of the lease), ``?limit=`` and
-    ``?marker=`` (a name)."""
+    ``?name=`` (a part of it, or a pattern), ``?min_level=`` (of the lease), ``?trait=`` (of ours,
+    in Placement), ``?policy=`` (by which it was appraised last), ``?code=`` (of the check that it
+    failed first), ``?limit=`` and ``?marker=`` (a name)."""
 
     database: Database
     access: Access
@@ -42,9 +51,12 @@ class Hosts:
         now = datetime.now(UTC)
         limit, after = paging.limit(req), req.get_param("marker")
         where = _conditions(req, now)
-        found = self.database.read(lambda s: hosts.page(s, after, limit, *where))
-        more = paging.next_link(req, found[-1][0].name) if len(found) == limit else []
-        listed = [_brief(host.name, state, now) for host, state in found]
+        tag = self.database.read(lambda s: fleet_tag(s, now))
+        if tag is not None and is_known(req, resp, tag):
+            return
+        found = self.database.read(lambda s: hosts.page_of_states(s, after, limit, *where))
+        more = paging.next_link(req, found[-1].host) if len(found) == limit else []
+        listed = [_brief(state.host, state, now) for state in found]
         resp.media = wire.to_dict(answers.Hosts(listed, more))
 
 
@@ -66,12 +78,9 @@ class Host:
         found = self.database.read(work)
         if found is None:
             raise unknown_host()
-        resp.media = wire.to_dict(found[0])
-        # Weak: seconds run on while the standing is the same.  A lease that ran out since is not.
-        tag = f"{found[1]}-{found[0].state}"
-        resp.etag = f'W/"{tag}"'
-        if any(known == tag for known in req.if_none_match or ()):
-            resp.status, resp.media = falcon.HTTP_304, None
+        # A lease that ran out since is another standing.
+        if not is_known(req, resp, f"{found[1]}-{found[0].state}"):
+            resp.media = wire.to_dict(found[0])
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Forget the host's keys: it can enrol anew."""
@@ -148,8 +157,17 @@ def _conditions(req: falcon.Request, now: datetime) -> list[sa.ColumnElement[boo
             raise InputError(f"no host's name is longer than {LONGEST_NAME} characters")
         found.append(hosts.name_like(part))
     least = req.get_param_as_int("min_level", min_value=LOWEST_LEVEL, max_value=HIGHEST_LEVEL)
+    if (trait := req.get_param("trait")) is not None:
+        if not (carried := level_of_trait(trait)):
+            raise InputError(
+                f"trait is {TRUSTED_TRAIT} or one of {', '.join(LEVEL_TRAITS.values())}"
+            )
+        least = max(least or NOTHING, carried)
     if least is not None:
         found.append(standing.level_of_row(now) >= least)
+    for name, column in (("policy", HostState.policy), ("code", HostState.code)):
+        if (word := req.get_param(name)) is not None:
+            found.append(column == word)
     return found
 
 
@@ -177,6 +195,7 @@ def _brief(name: str, state: HostState | None, now: datetime) -> answers.Host:
         reset_count=state.reset_count if state else None,
         checks=standing.failed_checks(state) if state is not None else [],
         level=0 if state is None else standing.level(state, now),
+        policy=state.policy if state is not None else None,
     )
 
 
@@ -185,11 +204,12 @@ def _whole(session: Session, name: str, state: HostState | None, now: datetime) 
     checks = results.current_checks(session, name, state)
     since = results.failing_since(session, name, state, checks)
     last = verdicts.last(session, name)
+    brief = _brief(name, state, now)
     return replace(
-        _brief(name, state, now),
+        brief,
         checks=checks,
         failing_since={check: moment.isoformat() for check, moment in since.items()},
-        policy=last.policy if last is not None else None,
+        policy=last.policy if last is not None else brief.policy,
         policy_version=last.policy_version if last is not None else None,
     )
 

@@ -12,7 +12,12 @@ import msgspec
 
 from e2etrust_core.appraisal.recorded import RecordedAppraisal
 from e2etrust_core.appraisal.result_token import MEDIA_TYPE
-from e2etrust_core.trust_names import HIGHEST_LEVEL, LOWEST_LEVEL
+from e2etrust_core.trust_names import (
+    HIGHEST_LEVEL,
+    LEVEL_TRAITS,
+    LOWEST_LEVEL,
+    TRUSTED_TRAIT,
+)
 from e2etrust_verifier.api import answers
 from e2etrust_verifier.api.hosts import LONGEST_NAME
 from e2etrust_verifier.api.paging import MOST
@@ -76,6 +81,13 @@ _MIN_LEVEL = Parameter(
     {"type": "integer", "minimum": LOWEST_LEVEL, "maximum": HIGHEST_LEVEL},
     "only hosts that hold a lease of that level or a higher one",
 )
+_TRAIT = Parameter(
+    "trait",
+    {"enum": [TRUSTED_TRAIT, *LEVEL_TRAITS.values()]},
+    "only hosts that carry this trait of ours in Placement, or do with its next comparison",
+)
+_POLICY = Parameter("policy", {"type": "string"}, "only hosts that were appraised last by it")
+_CODE = Parameter("code", {"type": "string"}, "only hosts that failed with this code first")
 _HOST = Parameter("host", {"type": "string"}, "only events of this host")
 _KIND = Parameter("kind", {"type": "string"}, "only events of this kind")
 #: What needs a token, and no role.
@@ -89,9 +101,10 @@ OPERATIONS = (
     Operation(
         "/v1/summary",
         "get",
-        "how many hosts stand how",
+        "how many hosts stand how, and why red ones do",
         answers.Summary,
         fleet_rules.SUMMARY,
+        cached=True,
     ),
     Operation(
         "/v1/hosts",
@@ -99,7 +112,8 @@ OPERATIONS = (
         "hosts by name, and how they stand",
         answers.Hosts,
         host_rules.LIST,
-        query=(_STATE, _PART, _MIN_LEVEL, _LIMIT, _NAME),
+        query=(_STATE, _PART, _MIN_LEVEL, _TRAIT, _POLICY, _CODE, _LIMIT, _NAME),
+        cached=True,
     ),
     Operation(
         "/v1/hosts/{name}",

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from e2etrust_verifier.db.models import Generation, Host, HostState
 
@@ -87,23 +87,31 @@ def names(session: Session) -> list[str]:
     return list(session.scalars(sa.select(Host.name).order_by(Host.name)))
 
 
-def page(
-    session: Session, after: str | None, limit: int, *where: sa.ColumnElement[bool]
-) -> list[tuple[Host, HostState | None]]:
-    """Return up to *limit* hosts by name, those behind the name *after*, with their states.
+def page(session: Session, after: str | None, limit: int) -> list[Host]:
+    """Return up to *limit* hosts by name, those behind the name *after*."""
+    query = sa.select(Host).order_by(Host.name).limit(limit)
+    return list(session.scalars(query if after is None else query.where(Host.name > after)))
 
-    :param where: conditions on hosts and states; a host may have no state yet.
+
+def page_of_states(
+    session: Session, after: str | None, limit: int, *where: sa.ColumnElement[bool]
+) -> list[HostState]:
+    """Return the states of up to *limit* enrolled hosts by name, those behind the name *after*.
+
+    States are gone through and not records, which hold certificates; how far their IMA lists were
+    good is not read.
+
+    :param where: conditions on states.
     """
     query = (
-        sa.select(Host, HostState)
-        .join(HostState, HostState.host == Host.name, isouter=True)
+        sa.select(HostState)
+        .options(defer(HostState.ima, raiseload=True))
+        .join(Host, Host.name == HostState.host)
         .where(*where)
-        .order_by(Host.name)
+        .order_by(HostState.host)
         .limit(limit)
     )
-    if after is not None:
-        query = query.where(Host.name > after)
-    return [(row[0], row[1]) for row in session.execute(query)]
+    return list(session.scalars(query if after is None else query.where(HostState.host > after)))
 
 
 def name_like(asked: str) -> sa.ColumnElement[bool]:
@@ -111,22 +119,59 @@ def name_like(asked: str) -> sa.ColumnElement[bool]:
 
     With ``*`` (anything) or ``?`` (any one letter), which no name has, *asked* is all of the name.
     """
-    name, asked = sa.func.lower(Host.name), asked.lower()
+    name, asked = sa.func.lower(HostState.host), asked.lower()
     if not set("*?") & set(asked):
         return name.contains(asked, autoescape=True)
     plain = asked.replace("/", "//").replace("%", "/%").replace("_", "/_")
     return name.like(plain.replace("*", "%").replace("?", "_"), escape="/")
 
 
-def count_by(session: Session, column: sa.ColumnElement[str]) -> dict[str, int]:
-    """Return how many hosts there are for each value of *column*, of hosts and their states."""
-    query = (
-        sa.select(column, sa.func.count())
-        .select_from(Host)
-        .join(HostState, HostState.host == Host.name, isouter=True)
-        .group_by(column)
+class Attested(NamedTuple):
+    """How many states some condition holds of, and when the first and the last of all attested."""
+
+    number: int
+    oldest: datetime | None
+    newest: datetime | None
+
+
+def attested(session: Session, of: sa.ColumnElement[bool]) -> Attested:
+    """Count the states *of* which that holds, in the same pass as the moments of all.
+
+    Who was removed has a state without lease, failure or hold: it counts for no attestation that
+    is long ago.
+    """
+    removed = sa.and_(
+        HostState.lease_id.is_(None), HostState.held.is_(False), HostState.failed == "[]"
     )
-    return {row[0]: row[1] for row in session.execute(query)}
+    number = sa.func.sum(sa.case((of, 1), else_=0))
+    oldest = sa.func.min(sa.case((removed, None), else_=HostState.attested_at))
+    query = sa.select(number, oldest, sa.func.max(HostState.attested_at))
+    found = session.execute(query).one()
+    return Attested(int(found[0] or 0), found[1], found[2])
+
+
+class Tally(NamedTuple):
+    """States with the same ``code`` and ``policy``: how many, how many of them are held, since when
+    the first and the last of them stands so; ``example`` is one of their hosts."""
+
+    code: str | None
+    policy: str | None
+    hosts: int
+    held: int
+    since: datetime
+    latest: datetime
+    example: str
+
+
+def tally(session: Session, where: sa.ColumnElement[bool]) -> list[Tally]:
+    """Count the states of which *where* holds by code and policy; those of most hosts first."""
+    number = sa.func.count()
+    held = sa.func.sum(sa.case((HostState.held.is_(True), 1), else_=0))
+    since = sa.func.min(HostState.since), sa.func.max(HostState.since)
+    by = HostState.code, HostState.policy
+    query = sa.select(*by, number, held, *since, sa.func.min(HostState.host)).where(where)
+    rows = session.execute(query.group_by(*by).order_by(number.desc(), *by))
+    return [Tally(r[0], r[1], r[2], int(r[3]), r[4], r[5], r[6]) for r in rows]
 
 
 def count(session: Session) -> int:
@@ -140,18 +185,6 @@ def failed_states(session: Session) -> list[HostState]:
     return list(session.scalars(query.where(HostState.failed != "[]").order_by(HostState.host)))
 
 
-def oldest_attestation(session: Session) -> datetime | None:
-    """Return when the enrolled host that attested longest ago did."""
-    query = sa.select(HostState.attested_at).join(Host, HostState.host == Host.name)
-    found = query.where(HostState.attested_at.is_not(None)).order_by(HostState.attested_at).limit(1)
-    return session.scalars(found).first()
-
-
-def newest_attestation(session: Session) -> datetime | None:
-    """Return when evidence of any host was appraised last."""
-    return session.scalars(sa.select(sa.func.max(HostState.attested_at))).first()
-
-
 def add(session: Session, host: Host, *, held: bool, now: datetime) -> None:
     """Write the record.  Raises DBDuplicateEntry at commit where the name is taken."""
     session.add(host)
@@ -161,7 +194,7 @@ def add(session: Session, host: Host, *, held: bool, now: datetime) -> None:
     state.failed = "[]"
     # What was known of another TPM under that name is nothing to measure this one by.
     state.clock = state.reset_count = state.restart_count = None
-    state.ima = state.attested_at = None
+    state.ima = state.attested_at = state.policy = None
     state.said = state.said_at = None
     touch(session, state)
 
@@ -173,6 +206,12 @@ def remove(session: Session, name: str) -> bool:
 
 def state(session: Session, name: str) -> HostState | None:
     return session.get(HostState, name)
+
+
+def several_states(session: Session, names: Iterable[str]) -> dict[str, HostState]:
+    """Return the states of these hosts, by name, without how far their IMA lists were good."""
+    query = sa.select(HostState).options(defer(HostState.ima, raiseload=True))
+    return {s.host: s for s in session.scalars(query.where(HostState.host.in_(list(names))))}
 
 
 def states(session: Session) -> dict[str, HostState]:

@@ -7,17 +7,20 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, validates
 
 from e2etrust_verifier.db.columns import LONG_TEXT, Moment
 
 NAME = sa.String(255)
 ID = sa.String(64)
 WORD = sa.String(64)
+# Quotes within a reason are escaped there, so this is never a host's own word.
+_CODE = re.compile(r'"code":"([A-Z0-9_]{1,64})"')
 
 
 class Base(DeclarativeBase):
@@ -36,7 +39,8 @@ class Host(Base):
     __tablename__ = "hosts"
 
     name: Mapped[str] = mapped_column(NAME, primary_key=True)
-    suite: Mapped[str] = mapped_column(WORD)
+    # Also to count hosts by: the table itself holds certificates.
+    suite: Mapped[str] = mapped_column(WORD, index=True)
     ek_public: Mapped[bytes] = mapped_column(sa.LargeBinary)
     ek_certificate: Mapped[bytes | None] = mapped_column(sa.LargeBinary)
     ek_accepted_by: Mapped[str] = mapped_column(sa.Text)
@@ -46,13 +50,14 @@ class Host(Base):
 
 
 class HostState(Base):
-    """What holds of a host now.
+    """What holds of a host now; there from its enrolment on.
 
     ``generation`` is that of its last change; ``held`` keeps it untrusted until an operator
     approves; ``failed`` is a JSON list of the checks that failed last; the counters are those of
     the newest authentic quote (TPMS_CLOCK_INFO); ``ima`` (JSON) is how far its IMA list was good;
-    ``level`` is that of its lease, 0 without one; ``said`` is a digest of the last outcome that was
-    written down as a verdict, at ``said_at``.
+    ``level`` is that of its lease, 0 without one; ``policy`` is by which it was appraised last;
+    ``code`` is always that of the first check in ``failed``; ``said`` is a digest of the last
+    outcome that was written down as a verdict, at ``said_at``.
     """
 
     __tablename__ = "host_states"
@@ -70,8 +75,22 @@ class HostState(Base):
     restart_count: Mapped[int | None] = mapped_column(sa.BigInteger)
     ima: Mapped[str | None] = mapped_column(LONG_TEXT)
     level: Mapped[int] = mapped_column(sa.SmallInteger, default=0, server_default="0")
+    # These two seldom change: an index of them costs an attestation nothing.
+    policy: Mapped[str | None] = mapped_column(NAME, index=True)
+    code: Mapped[str | None] = mapped_column(WORD, index=True)
     said: Mapped[str | None] = mapped_column(ID)
     said_at: Mapped[datetime | None] = mapped_column(Moment)
+
+    @validates("failed")
+    def _keep_code(self, _key: str, failed: str) -> str:
+        self.code = first_code(failed)
+        return failed
+
+
+def first_code(failed: str) -> str | None:
+    """Return the code of the first check in JSON of checks; None where there is none to read."""
+    found = _CODE.search(failed)
+    return found[1] if found else None
 
 
 class Generation(Base):
@@ -244,7 +263,7 @@ class Launch(Base):
     flavor: Mapped[str | None] = mapped_column(NAME)
     key_id: Mapped[str | None] = mapped_column(ID)
     lease_id: Mapped[str] = mapped_column(ID)
-    state: Mapped[str] = mapped_column(WORD)
+    state: Mapped[str] = mapped_column(WORD, index=True)
     reason: Mapped[str] = mapped_column(sa.Text, default="")
     record: Mapped[str] = mapped_column(LONG_TEXT)
     granted_at: Mapped[datetime] = mapped_column(Moment)

@@ -180,6 +180,9 @@ def settle(
     if found.verdict.trusted and standing.booted_since(state, found.clock):
         raise EvidenceStale("the host was seen to boot again after this was quoted")
     standing.see_clock(state, found.clock, now)
+    if state.policy != case.policy.name:
+        state.policy = case.policy.name
+        hosts.touch(session, state)
     standing.see_ima(state, found.ima if found.verdict.trusted else None)
     checks = list(found.verdict.checks)
     if not found.verdict.trusted:

@@ -80,14 +80,13 @@ def word(state: HostState | None, now: datetime) -> StandingWord:
 
 
 def word_of_row(now: datetime) -> sa.ColumnElement[str]:
-    """Return what :func:`word` says as a column of a query over hosts and their states."""
+    """Return what :func:`word` says as a column of a query over states."""
     expired = wire.to_json([EXPIRED]).decode()
     leased = sa.and_(
         HostState.failed == _NONE_FAILED,
         leases.in_time(now),
     )
     return sa.case(
-        (HostState.host.is_(None), "unknown"),
         (HostState.held.is_(True), "held"),
         (leased, "trusted"),
         (HostState.failed.in_([_NONE_FAILED, expired]), "unknown"),
@@ -96,7 +95,7 @@ def word_of_row(now: datetime) -> sa.ColumnElement[str]:
 
 
 def level_of_row(now: datetime) -> sa.ColumnElement[int]:
-    """Return what :func:`level` says as a column of a query over hosts and their states."""
+    """Return what :func:`level` says as a column of a query over states."""
     least = sa.case((HostState.level < LOWEST_LEVEL, LOWEST_LEVEL), else_=HostState.level)
     return sa.case((word_of_row(now) == "trusted", least), else_=NOTHING)
 

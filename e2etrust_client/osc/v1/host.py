@@ -42,6 +42,7 @@ class ListHost(TellsFields, command.Lister):
         "Lease seconds": "seconds until its lease runs out, 0 without one",
         "Since": "since when it is in that state (ISO 8601)",
         "Last attested": "when evidence of it was appraised last (ISO 8601), empty: never",
+        "Policy": "by which it was appraised last",
         "Failed checks": "names of the checks that failed last",
     }
 
@@ -65,6 +66,20 @@ class ListHost(TellsFields, command.Lister):
             help="Only hosts with a lease of that trust level (1 to 9) or a higher one",
         )
         parser.add_argument(
+            "--trait",
+            metavar="<trait>",
+            help="Only hosts that carry this trait in Placement: CUSTOM_E2ETRUST_TRUSTED or"
+            " CUSTOM_E2ETRUST_LEVEL_N",
+        )
+        parser.add_argument(
+            "--policy", metavar="<policy>", help="Only hosts that were appraised last by this one"
+        )
+        parser.add_argument(
+            "--code",
+            metavar="<code>",
+            help="Only hosts that failed with this code first, such as PCR_MISMATCH",
+        )
+        parser.add_argument(
             "--limit", metavar="<n>", type=int, help="At most so many hosts (default: all)"
         )
         parser.add_argument(
@@ -80,6 +95,9 @@ class ListHost(TellsFields, command.Lister):
             parsed_args.marker,
             name=parsed_args.name,
             min_level=parsed_args.min_level,
+            trait=parsed_args.trait,
+            policy=parsed_args.policy,
+            code=parsed_args.code,
         )
         return tuple(self.FIELDS), [_row(h) for h in hosts]
 
@@ -275,4 +293,5 @@ def _shown(host: HostState) -> Any:
 def _row(host: HostState) -> tuple[Any, ...]:
     failed = ", ".join(c.check for c in host.checks if c.outcome != "pass")
     left = round(host.lease_seconds, 1)
-    return host.name, host.state, host.level, left, host.since, host.last_attested, failed
+    since = host.since, host.last_attested
+    return host.name, host.state, host.level, left, *since, host.policy, failed

@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from oslo_config import cfg
 from oslo_db import options
 
+from e2etrust_core import wire
+from e2etrust_core.appraisal.model import CheckResult
 from e2etrust_verifier.db import hosts, migration
 from e2etrust_verifier.db.database import Database
-from e2etrust_verifier.db.models import Base
+from e2etrust_verifier.db.models import Base, HostState
 
 
 @pytest.fixture
@@ -42,3 +46,20 @@ def test_service_refuses_a_database_without_the_schema(database):
         migration.require_current(database)
     migration.sync(database)
     migration.require_current(database)
+
+
+def test_hosts_that_fail_already_have_the_code_of_why(database):
+    """As workers of the release before left it, 0011, and write it while the schema changes."""
+    failed = wire.to_json([CheckResult("clock", "fail", "back", "CLOCK_WENT_BACK")]).decode()
+    row = {"generation": 1, "held": False, "since": "2026-01-01 00:00:00"}
+    columns = ("host", "failed", *row)
+    states = sa.table("host_states", *map(sa.column, columns))
+    with database.engine.begin() as connection:
+        config = migration._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0011")
+        rows = [{"host": "red", "failed": failed, **row}, {"host": "good", "failed": "[]", **row}]
+        connection.execute(sa.insert(states), rows)
+    migration.sync(database)
+    found = database.read(lambda s: {one.host: one.code for one in s.scalars(sa.select(HostState))})
+    assert found == {"red": "CLOCK_WENT_BACK", "good": None}

@@ -50,7 +50,7 @@ def test_list_shows_when_each_host_attested_last(monkeypatch):
     client = SimpleNamespace(hosts=lambda *_, **__: [known])
     monkeypatch.setattr(host, "client_of", lambda _manager: client)
     command = host.ListHost(SimpleNamespace(client_manager=None), None)
-    asked = SimpleNamespace(state=None, limit=None, marker=None, name=None, min_level=None)
+    asked = command.get_parser("list").parse_args([])
     columns, rows = command.take_action(asked)
     (row,) = (dict(zip(columns, one, strict=True)) for one in rows)
     assert row["Last attested"] == "2026-01-01"

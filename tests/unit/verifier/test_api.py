@@ -22,7 +22,7 @@ from e2etrust_verifier import policies
 from e2etrust_verifier.api import errors, events, hosts, metrics, servers, service, summary
 from e2etrust_verifier.api import evidence as evidence_api
 from e2etrust_verifier.api.access import Access
-from e2etrust_verifier.db import evidence, verdicts
+from e2etrust_verifier.db import evidence, verdicts, workers
 from e2etrust_verifier.db import hosts as host_rows
 from e2etrust_verifier.db.models import Event, Host, HostState, Launch, Refusal
 from e2etrust_verifier.trust import standing
@@ -301,10 +301,10 @@ def test_number_that_no_database_holds_is_no_fault_of_the_service(api, path, sta
 
 
 def test_unforeseen_error_is_a_number_and_no_detail(api, monkeypatch, caplog):
-    def broken(_session, *_others):
+    def broken(*_others, **_more):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(host_rows, "page", broken)
+    monkeypatch.setattr(host_rows, "page_of_states", broken)
     answer = get(api, "/v1/hosts", ADMIN)
     assert (answer.status_code, answer.json["error"]["code"]) == (500, "INTERNAL")
     assert "secret" not in answer.text
@@ -367,8 +367,92 @@ def test_hosts_are_found_by_the_level_of_their_lease(api):
     assert names(api, min_level=4) == []
 
 
+def test_hosts_are_found_by_the_trait_that_placement_shows(api):
+    assert names(api, trait="CUSTOM_E2ETRUST_TRUSTED") == ["host1"]
+    assert names(api, trait="CUSTOM_E2ETRUST_LEVEL_3") == ["host1"]
+    assert names(api, trait="CUSTOM_E2ETRUST_LEVEL_4") == []
+    assert names(api, trait="CUSTOM_E2ETRUST_TRUSTED", min_level=4) == []
+    assert get(api, "/v1/hosts", ADMIN, trait="HW_CPU_X86_AVX").status_code == 400
+
+
+def test_hosts_are_found_by_policy_and_by_the_code_that_they_failed_with(api, database):
+    def fail(session) -> None:
+        state = host_rows.state(session, "host2")
+        state.policy, state.failed = "compute", FAILED
+        host_rows.state(session, "host1").policy = "compute"
+
+    database.write(fail)
+    assert names(api, policy="compute") == ["host1", "host2"]
+    assert names(api, policy="compute", code="CLOCK_WENT_BACK") == ["host2"]
+    assert names(api, policy="other") == names(api, code="clock") == []
+    found = get(api, "/v1/hosts", ADMIN, policy="compute", state="held").json["hosts"]
+    assert [(host["name"], host["policy"]) for host in found] == [("host2", "compute")]
+
+
+@pytest.mark.parametrize("failed", ["[]", "unreadable"])
+def test_host_that_failed_with_no_code_is_found_by_none(api, database, failed):
+    def fail(session) -> None:
+        state = host_rows.state(session, "host2")
+        state.failed = FAILED
+        state.failed = failed
+
+    database.write(fail)
+    assert names(api, code="CLOCK_WENT_BACK") == []
+
+
+def test_code_is_never_a_word_of_the_host_itself(api, database):
+    said = CheckResult("clock", "fail", '"code":"FALSE"', "TRUE_ONE", where='"code":"FALSE"')
+    failed = wire.to_json([said]).decode()
+
+    def fail(session) -> None:
+        host_rows.state(session, "host2").failed = failed
+
+    database.write(fail)
+    assert names(api, code="TRUE_ONE") == ["host2"]
+
+
+def test_summary_says_why_hosts_are_red_by_how_many_and_since_when(api, database):
+    def fail(session) -> None:
+        for number in range(5):
+            name, since = f"red{number}", NOW - timedelta(hours=number)
+            session.add(_host(name))
+            more = {"held": number == 4, "policy": "compute", "failed": FAILED}
+            session.add(HostState(host=name, generation=9, since=since, **more))
+        silent = {"held": False, "since": NOW, "failed": EXPIRED}
+        session.add(HostState(host="silent", generation=9, **silent))
+
+    database.write(fail)
+    first, second = get(api, "/v1/summary", ADMIN).json["reasons"]
+    assert first == {
+        "policy": "compute",
+        "hosts": 5,
+        "held": 1,
+        "since": (NOW - timedelta(hours=4)).isoformat(),
+        "latest": NOW.isoformat(),
+        "example": first["example"],
+        "check": wire.to_dict(CheckResult("clock", "fail", "went back", "CLOCK_WENT_BACK")),
+    }
+    assert first["example"].startswith("red")
+    assert (second["example"], second["check"]["code"]) == ("host2", "HOST_HELD")
+
+
+def test_removed_host_is_counted_nowhere_and_its_attestation_is_not_the_oldest(api, database):
+    def attest(session) -> None:
+        for name, moment in (("host1", NOW), ("host2", NOW - timedelta(days=9))):
+            host_rows.state(session, name).attested_at = moment
+
+    database.write(attest)
+    assert api.client.simulate_delete("/v1/hosts/host2", headers=ADMIN).status_code == 204
+    found = get(api, "/v1/summary", ADMIN).json
+    assert found["hosts"] == {"trusted": 1, "untrusted": 0, "held": 0, "unknown": 0}
+    assert datetime.fromisoformat(found["oldest_attestation"]) == NOW
+
+
 def test_hosts_are_found_by_a_part_of_their_name(api, database):
-    database.write(lambda s: s.add(_host("Rack_7-node%1")))
+    def enrol(session) -> None:
+        host_rows.add(session, _host("Rack_7-node%1"), held=False, now=NOW)
+
+    database.write(enrol)
     assert names(api, name="T2") == ["host2"]
     assert names(api, name="rack_7-NODE") == ["Rack_7-node%1"]
     # What means something to the database means itself.
@@ -406,7 +490,6 @@ OVER = {"lease_id": "l", "lease_expires_at": NOW - timedelta(hours=1)}
 @pytest.mark.parametrize(
     ("word", "fields"),
     [
-        ("unknown", None),
         ("unknown", {}),
         ("unknown", OVER),
         ("unknown", {"failed": EXPIRED}),
@@ -421,9 +504,8 @@ OVER = {"lease_id": "l", "lease_expires_at": NOW - timedelta(hours=1)}
 def test_database_finds_hosts_by_the_same_word_that_they_are_told_with(api, database, word, fields):
     def work(session):
         session.add(_host("host3"))
-        if fields is not None:
-            row = {"generation": 3, "held": False, "since": NOW, "failed": "[]", **fields}
-            session.add(HostState(host="host3", **row))
+        row = {"generation": 3, "held": False, "since": NOW, "failed": "[]", **fields}
+        session.add(HostState(host="host3", **row))
 
     database.write(work)
     told = {h["name"]: h["state"] for h in get(api, "/v1/hosts", ADMIN).json["hosts"]}
@@ -512,6 +594,39 @@ def test_host_that_stands_as_before_is_not_sent_again(api, database):
     database.write(expire)  # nobody wrote that down yet: the generation is the same
     later = get(api, "/v1/hosts/host1", {**ADMIN, "If-None-Match": tag})
     assert (later.status_code, later.json["state"]) == (200, "unknown")
+
+
+@pytest.mark.parametrize("path", ["/v1/hosts", "/v1/summary"])
+def test_fleet_that_stands_as_before_is_not_gone_through_again(api, database, monkeypatch, path):
+    database.write(lambda s: workers.seen(s, "w", "m", datetime.now(UTC)))
+    tag = get(api, path, ADMIN).headers["etag"]
+
+    def gone_through(*_others, **__):
+        raise AssertionError
+
+    with monkeypatch.context() as closed:
+        closed.setattr(host_rows, "page_of_states", gone_through)
+        closed.setattr(host_rows, "attested", gone_through)
+        again = get(api, path, {**ADMIN, "If-None-Match": tag})
+        assert (again.status_code, again.text) == (304, "")
+    act(api, {"revoke": {}})
+    assert get(api, path, {**ADMIN, "If-None-Match": tag}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/hosts", "/v1/summary"])
+def test_without_a_worker_nobody_notes_that_leases_run_out_and_nothing_is_tagged(
+    api, database, path
+):
+    database.write(lambda s: workers.seen(s, "w", "m", datetime.now(UTC) - timedelta(minutes=1)))
+    assert "etag" not in get(api, path, ADMIN).headers
+
+
+def test_servers_that_start_are_another_summary(api, database):
+    database.write(lambda s: workers.seen(s, "w", "m", datetime.now(UTC)))
+    tag = get(api, "/v1/summary", ADMIN).headers["etag"]
+    database.write(lambda s: s.add(_launch("more", VM, "alice", "started")))
+    answer = get(api, "/v1/summary", {**ADMIN, "If-None-Match": tag})
+    assert answer.json["started_servers"] == 3
 
 
 def test_metrics_are_those_of_the_database_and_name_no_host(api, database):
