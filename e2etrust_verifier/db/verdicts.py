@@ -74,7 +74,9 @@ def results(verdict: Verdict | None) -> list[CheckResult]:
 
 def keep_newest(session: Session, count: int) -> None:
     """Delete all but the newest *count* verdicts of each host."""
-    for host in session.scalars(sa.select(Verdict.host).distinct()).all():
+    number = sa.func.count()
+    crowded = sa.select(Verdict.host).group_by(Verdict.host).having(number > count)
+    for host in session.scalars(crowded).all():
         oldest = session.scalars(
             sa.select(Verdict.id)
             .where(Verdict.host == host)
