@@ -55,12 +55,14 @@ class Jwks:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why hosts are red: by the same policy they failed with the same code first.
+    """Why hosts are red: by the same policy they failed with the same code first (null where they
+    wait for an operator and failed nothing).
 
     ``held`` of the ``hosts`` wait for an operator; the first stands so ``since``, the last since
     the ``latest`` moment; ``check`` is what the ``example``, one of them, failed.
     """
 
+    code: str | None
     policy: str | None
     hosts: int
     held: int

@@ -54,6 +54,7 @@ def _summary(session: Session, now: datetime) -> answers.Summary:
 
 def _reason(found: fleet.Reason) -> answers.Reason:
     return answers.Reason(
+        code=found.code,
         policy=found.policy,
         hosts=found.hosts,
         held=found.held,

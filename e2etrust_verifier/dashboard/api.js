@@ -39,12 +39,12 @@ export class Api {
     return told;
   }
 
-  /** The answer, or the ApiError where these roles may not read that or it is not there. */
+  /** The answer, or the ApiError where that is no question, these roles may not read it, or it is not there. */
   async tried(path, query) {
     try {
       return await this.get(path, query);
     } catch (error) {
-      if (error instanceof ApiError && [403, 404].includes(error.status)) return error;
+      if (error instanceof ApiError && [400, 403, 404].includes(error.status)) return error;
       throw error;
     }
   }

@@ -31,12 +31,15 @@ export function foreign(text) {
 
 /** Columns of single words, which are not broken where there is another way. */
 const WHOLE = new Set(["Host", "Check", "Kind"]);
+/** Columns of short names, which are broken where they are long and only then. */
+const NAMES = new Set(["Hosts", "Policy"]);
 
 /** A table; a row is a list of cells, a cell an element, text or nothing. */
 export function table(columns, rows) {
   const head = el("tr", {}, ...columns.map((name) => el("th", { scope: "col" }, name)));
   const body = rows.map((cells) => el("tr", {}, ...cells.map((cell, n) => {
-    const shape = cell?.tagName === "TIME" || columns[n] === "Appraisals" ? "tight" : WHOLE.has(columns[n]) ? "whole" : null;
+    const shape = cell?.tagName === "TIME" || columns[n] === "Appraisals" ? "tight"
+      : WHOLE.has(columns[n]) ? "whole" : NAMES.has(columns[n]) ? "name" : null;
     const content = cell === null || cell === "" ? [] : [cell];
     return el("td", { "data-label": n > 0 ? columns[n] : null, class: shape }, ...content);
   })));

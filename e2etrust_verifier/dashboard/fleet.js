@@ -8,6 +8,8 @@ import { RED, STATES, badge, failed, failure, lease, moment, serverNow, standing
 const PAGE = 50;
 /** The docs advise an alert after as long. */
 const SILENCE = 60000;
+/** What hosts are found by besides their state: the API's word, and what stands in the empty field. */
+const FILTERS = [["name", "Part of a host's name"], ["policy", "Policy"], ["code", "Code of why"], ["trait", "Trait in Placement"]];
 
 /** Tiles, shares and pulse for the top of the page. */
 export function summary(told, query) {
@@ -51,23 +53,50 @@ export async function load(api, route) {
 
 export function controls(route, go) {
   const asked = new URLSearchParams(route.query);
-  const field = el("input", { type: "search", name: "name", value: asked.get("name") ?? "", placeholder: "Part of a host's name",
-    "aria-label": "Part of a host's name", maxlength: 255, autocomplete: "off", spellcheck: "false", "data-key": "search" });
-  const form = el("form", { role: "search" }, field, el("button", { type: "submit" }, "Find"));
+  const fields = FILTERS.map(([name, text]) => el("input", { type: "search", name, value: asked.get(name) ?? "", placeholder: text,
+    "aria-label": text, maxlength: 255, autocomplete: "off", spellcheck: "false", "data-key": `search ${name}` }));
+  const form = el("form", { role: "search" }, ...fields, el("button", { type: "submit" }, "Find"));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     asked.delete("marker");
-    asked.delete("name");
-    if (field.value.trim()) asked.set("name", field.value.trim());
+    for (const field of fields) {
+      asked.delete(field.name);
+      if (field.value.trim()) asked.set(field.name, field.value.trim());
+    }
     go(["hosts"], asked);
   });
   return [form];
 }
 
-export function body(told, route) {
+export function body(told, route, fleet) {
   if (told instanceof ApiError) return [refused("Hosts", told)];
   const asked = new URLSearchParams(route.query);
   if (told.hosts.length === 0) return [nobody(asked)];
+  return [wrong(asked, fleet), listed(told, asked)];
+}
+
+/** What is wrong, where several hosts say the same: before the list of all red hosts, on its first page. */
+function wrong(asked, fleet) {
+  const all = String(asked) === String(new URLSearchParams({ state: RED.join(",") }));
+  if (!all || !fleet?.reasons.some((one) => one.hosts > 1)) return null;
+  const rows = fleet.reasons.map((one) => {
+    const query = new URLSearchParams({ state: RED.join(",") });
+    for (const [name, value] of [["policy", one.policy], ["code", one.code]]) if (value) query.set(name, value);
+    return [
+      one.hosts === 1 ? link(["hosts", one.example], "", { "data-key": `why ${query}` }, foreign(one.example))
+        : link(["hosts"], query, { "data-key": `why ${query}` }, `${one.hosts.toLocaleString("en")} hosts`),
+      el("span", { class: one.held === one.hosts ? "held" : "untrusted" }, failure(one.check)),
+      moment(one.since),
+      one.hosts === 1 ? "" : moment(one.latest),
+      one.policy ? foreign(one.policy) : "",
+      foreign(one.check.remedy),
+    ];
+  });
+  return el("section", { class: "card list" }, el("h1", {}, "What is wrong"),
+    table(["Hosts", "Why, such as", "Since", "Latest", "Policy", "What to do"], rows));
+}
+
+function listed(told, asked) {
   const rows = told.hosts.map((host) => [
     badge(host.state),
     link(["hosts", host.name], "", { "data-key": `host ${host.name}` }, foreign(host.name)),
@@ -76,8 +105,8 @@ export function body(told, route) {
     moment(host.last_attested),
     lease(host.lease_seconds),
   ]);
-  return [el("section", { class: "card list" }, el("h1", {}, heading(asked)),
-    table(["State", "Host", "Why", "Since", "Last attested", "Lease"], rows), pages(asked, told.hosts_links))];
+  return el("section", { class: "card list" }, el("h1", {}, heading(asked)),
+    table(["State", "Host", "Why", "Since", "Last attested", "Lease"], rows), pages(asked, told.hosts_links));
 }
 
 function reason(host) {
@@ -89,13 +118,14 @@ function reason(host) {
 
 function heading(asked) {
   const states = asked.get("state");
-  const name = asked.get("name");
+  const [name, policy, code, trait] = FILTERS.map(([one]) => asked.get(one));
   const which = states === RED.join(",") ? "Red hosts" : states ? `${states.split(",").map((one) => STATES[one]?.name ?? one).join(", ")} hosts` : "All hosts";
-  return name ? `${which} with “${name}” in their name` : which;
+  return [which, code && `that failed with ${code}`, policy && `by policy “${policy}”`, trait && `with trait ${trait}`,
+    name && `with “${name}” in their name`].filter(Boolean).join(" ");
 }
 
 function nobody(asked) {
-  if (asked.get("state") === RED.join(",") && !asked.get("name") && !asked.get("marker")) {
+  if (asked.get("state") === RED.join(",") && !FILTERS.some(([one]) => asked.get(one)) && !asked.get("marker")) {
     return el("section", { class: "card calm" }, el("b", {}, "No host is red"),
       "No check failed, and none waits for an operator. ", link(["hosts"], "", {}, "All hosts"));
   }

@@ -61,7 +61,7 @@ async function refresh() {
     if (!(summary instanceof ApiError)) setClock(summary.at);
     part.fleet.hidden = summary instanceof ApiError;
     if (!part.fleet.hidden) replace(part.fleet, fleet.summary(summary, now.view === fleet ? now.query : null));
-    replace(part.body, now.view.body(told, now));
+    replace(part.body, now.view.body(told, now, summary instanceof ApiError ? null : summary));
     document.title = title(now, summary);
     updated = Date.now();
     fresh();

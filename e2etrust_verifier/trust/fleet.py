@@ -34,12 +34,14 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why red hosts are so: they failed by the same ``policy`` with the same code first.
+    """Why red hosts are so: they failed by the same ``policy`` with the same ``code`` first, None
+    where they wait for an operator and failed nothing.
 
     ``held`` of the ``hosts`` wait for an operator; the first of them stands so ``since``, the last
     since the ``latest`` moment; ``check`` is what the ``example`` failed.
     """
 
+    code: str | None
     policy: str | None
     hosts: int
     held: int
@@ -77,6 +79,7 @@ def reasons(session: Session, fleet: Fleet) -> list[Reason]:
     states = hosts.several_states(session, (one.example for one in found))
     return [
         Reason(
+            one.code,
             one.policy,
             one.hosts,
             one.held,

@@ -62,8 +62,10 @@ def visit(page, where):
 
 
 def listed(page):
-    script = "return [...document.querySelectorAll('#body td a')].map(a => a.textContent)"
-    return page.driver.execute_script(script)
+    """What is linked to in the list, the last part of the page."""
+    places = "#body section:last-of-type td a"
+    script = "return [...document.querySelectorAll(arguments[0])].map(a => a.textContent)"
+    return page.driver.execute_script(script, places)
 
 
 def test_fleet_is_told_by_state_and_red_hosts_say_why_and_since_when(page):
@@ -86,6 +88,33 @@ def test_fleet_is_told_by_state_and_red_hosts_say_why_and_since_when(page):
     assert " h ago" in told
     # Three of a policy that waits for an operator, one revoked: not one of them lies as trusted.
     assert "Trusted" not in told
+
+
+def test_first_screen_says_what_is_wrong_with_how_many_and_leads_to_them(page):
+    enter(page)
+    shows(page, "What is wrong", "2 hosts")
+    script = (
+        "return [...document.querySelectorAll('#body section:first-of-type tbody tr')]"
+        ".map(row => row.innerText.replace(/\\s+/g, ' '))"
+    )
+    first, *others = page.driver.execute_script(script)
+    assert len(others) == 4
+    assert "2 hosts PCR_MISMATCH PCR sha256:7 not as policy edge accepts" in first
+    assert " ago" in first
+    assert "add its new values to the policy" in first
+    page.driver.find_element(By.LINK_TEXT, "2 hosts").click()
+    shows(page, "Red hosts that failed with PCR_MISMATCH by policy")
+    until(page, lambda _: listed(page) == ["edge-01", "edge-02"])
+    assert "What is wrong" not in text_of(page)
+
+
+def test_hosts_are_found_by_trait_and_a_word_that_is_none_is_said(page):
+    enter(page)
+    shows(page, "compute-007")
+    visit(page, "#/hosts?trait=CUSTOM_E2ETRUST_TRUSTED&policy=edge")
+    shows(page, "No such hosts")
+    visit(page, "#/hosts?trait=HW_CPU_X86_AVX")
+    shows(page, "trait is CUSTOM_E2ETRUST_TRUSTED or one of")
 
 
 def test_host_tells_its_checks_remedies_history_and_events(page):

@@ -424,6 +424,7 @@ def test_summary_says_why_hosts_are_red_by_how_many_and_since_when(api, database
     database.write(fail)
     first, second = get(api, "/v1/summary", ADMIN).json["reasons"]
     assert first == {
+        "code": "CLOCK_WENT_BACK",
         "policy": "compute",
         "hosts": 5,
         "held": 1,
@@ -433,7 +434,8 @@ def test_summary_says_why_hosts_are_red_by_how_many_and_since_when(api, database
         "check": wire.to_dict(CheckResult("clock", "fail", "went back", "CLOCK_WENT_BACK")),
     }
     assert first["example"].startswith("red")
-    assert (second["example"], second["check"]["code"]) == ("host2", "HOST_HELD")
+    assert (second["example"], second["code"]) == ("host2", None)
+    assert second["check"]["code"] == "HOST_HELD"
 
 
 def test_removed_host_is_counted_nowhere_and_its_attestation_is_not_the_oldest(api, database):
