@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A compute host's instances directory with a really sealed base in it, and Nova's overlay."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.sealed import sealing
 from e2etrust_core.sealed.image import SealedImage
 from e2etrust_nova import disk as disk_server
@@ -25,6 +27,13 @@ def run(*command, check=True):
     return subprocess.run(
         [str(word) for word in command], check=check, capture_output=True, text=True, timeout=300
     )
+
+
+def refused(call, *arguments):
+    """The code with which a call is refused."""
+    with pytest.raises(E2ETrustError) as caught:
+        call(*arguments)
+    return caught.value.code
 
 
 def ended(pid: int) -> bool:
@@ -103,11 +112,20 @@ class Server:
         assert mine == []
         assert not self.places.directory.exists()
         assert [p.name for p in self.disk.parent.iterdir()] == ["disk"]
+        # What refused an attach has said so before it is gone.
+        deadline = time.monotonic() + 30
+        while self._processes():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def _processes(self):
+        """Command lines in which the server is named."""
+        found = []
         for line in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                assert self.instance.encode() not in line.read_bytes().split(b"\0")
-            except OSError:
-                continue
+            with contextlib.suppress(OSError):
+                words = line.read_bytes().split(b"\0")
+                found += [words] if self.instance.encode() in words else []
+        return found
 
 
 def make_plain(path: Path):
