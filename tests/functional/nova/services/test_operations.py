@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 from nova import utils
+from nova.compute import power_state
+from nova.policies import base as base_policies
+from nova.policies import servers as servers_policies
+from nova.tests import fixtures as nova_fixtures
 from nova.tests.functional.api import client as api_client
 from nova.virt import fake
 
@@ -141,6 +145,20 @@ def test_other_image_properties_of_ours_never_reach_the_filter(cloud: Cloud) -> 
         cloud.glance.delete(None, image["id"])
 
 
+def test_affinity_of_a_server_group_does_not_outweigh_trust(cloud: Cloud) -> None:
+    group = cloud.api.post_server_groups({"name": "together", "policy": "affinity", "rules": {}})
+    body = cloud._build_server(image_uuid=IMAGE, flavor_id=cloud.trusted_flavor(), networks="none")
+
+    def member(state: str) -> Server:
+        hint = {"os:scheduler_hints": {"group": group["id"]}}
+        return cloud._wait_for_state_change(cloud.api.post_server({"server": body, **hint}), state)
+
+    cloud.verifier.leased = {"host1", "host2"}
+    assert cloud.host_of(member("ACTIVE")) == "host2"
+    cloud.verifier.leased = {"host1"}
+    assert "No valid host" in member("ERROR")["fault"]["message"]
+
+
 # --- moves that ask --------------------------------------------------------------------------
 
 
@@ -179,6 +197,28 @@ def test_resize_is_asked_by_the_new_flavor(cloud: Cloud) -> None:
     cloud.verifier.leased = {"host1"}
     cloud._resize_server(server, trusted)
     assert cloud.seen(server) == ("VERIFY_RESIZE", "host1")
+
+
+@pytest.fixture
+def host5(cloud: Cloud) -> Iterator[None]:
+    """A compute in the other cell."""
+    cloud._start_compute("host5", cell_name="cell2")
+    rule = {servers_policies.CROSS_CELL_RESIZE: base_policies.RULE_ADMIN_API}
+    cloud.policy.set_rules(rule, overwrite=False)
+    yield
+    (service,) = cloud.api.get_services(host="host5", binary="nova-compute")
+    cloud.api.put_service(service["id"], {"status": "disabled"})
+
+
+def test_resize_into_another_cell_is_filtered(cloud: Cloud, host5: None) -> None:
+    server = cloud.on("host2")
+    flavor = cloud.trusted_flavor()
+    cloud.act(server, "resize", {"flavorRef": flavor})
+    cloud.refused_move(server, "resize")
+    assert cloud.seen(server) == ("ACTIVE", "host2")
+    cloud.verifier.leased = {"host5"}
+    asked = cloud.asked_during(lambda: cloud._resize_server(server, flavor))
+    assert (asked, cloud.seen(server)) == (1, ("VERIFY_RESIZE", "host5"))
 
 
 def test_live_migration_goes_to_a_leased_host(cloud: Cloud) -> None:
@@ -259,8 +299,8 @@ class TestEvacuation:
 def test_unshelve_of_an_offloaded_server_asks(cloud: Cloud) -> None:
     server = cloud.on("host2")
     cloud._shelve_server(server)
-    # Two refusals: any host, and a named one that is not leased.
-    for body, leased in ((None, NOBODY), ({"host": "host3"}, {"host1"})):
+    zone = {"availability_zone": "nova"}
+    for body, leased in ((None, NOBODY), (zone, NOBODY), ({"host": "host3"}, {"host1"})):
         cloud.verifier.leased = leased
         cloud.act(server, "unshelve", body)
         cloud._wait_for_action_fail_completion(server, "unshelve", "schedule_instances")
@@ -297,6 +337,56 @@ def test_start_reboot_resume_and_unrescue_never_ask(cloud: Cloud) -> None:
         cloud._unrescue_server(server)
 
     assert cloud.asked_during(all_of_them) == 0
+    assert cloud.seen(server) == ("ACTIVE", "host2")
+
+
+def test_what_starts_nothing_never_asks(cloud: Cloud) -> None:
+    server, volume = cloud.on("host2"), nova_fixtures.CinderFixture.IMAGE_BACKED_VOL
+    network = {"interfaceAttachment": {"net_id": cloud.neutron.network_1["id"]}}
+
+    def all_of_them() -> None:
+        cloud._attach_volume(server, volume)
+        cloud.api.delete_server_volume(server["id"], volume)
+        cloud._wait_for_volume_detach(server["id"], volume)
+        attached = cloud.api.attach_interface(server["id"], network)
+        cloud._detach_interface(server, attached.body["interfaceAttachment"]["port_id"])
+        cloud._snapshot_server(server, "copy")
+        cloud._wait_for_server_parameter(server, {"OS-EXT-STS:task_state": None})
+
+    assert cloud.asked_during(all_of_them) == 0
+    assert cloud.seen(server) == ("ACTIVE", "host2")
+
+
+def test_deleted_server_that_is_restored_never_asks(cloud: Cloud) -> None:
+    server = cloud.on("host2")
+    cloud.flags(reclaim_instance_interval=600)
+    try:
+        cloud.api.delete_server(server["id"])
+        cloud._wait_for_state_change(server, "SOFT_DELETED")
+        cloud.act(server, "restore")
+        asked = cloud.asked_during(lambda: cloud._wait_for_state_change(server, "ACTIVE"))
+    finally:
+        cloud.flags(reclaim_instance_interval=0)
+    assert (asked, cloud.seen(server)) == (0, ("ACTIVE", "host2"))
+
+
+def test_servers_that_a_host_starts_at_its_boot_never_ask(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, resumed = cloud.on("host2"), []
+
+    def resume(driver: Any, context: Any, instance: Any, *_args: Any) -> None:
+        resumed.append(instance.uuid)
+        driver.power_on(context, instance, None)
+
+    monkeypatch.setattr(fake.FakeDriver, "resume_state_on_host_boot", resume)
+    cloud.computes["host2"].manager.driver.instances[server["id"]].state = power_state.SHUTDOWN
+    cloud.flags(resume_guests_state_on_host_boot=True)
+    try:
+        assert cloud.asked_during(lambda: cloud.restart("host2")) == 0
+    finally:
+        cloud.flags(resume_guests_state_on_host_boot=False)
+    assert resumed == [server["id"]]
     assert cloud.seen(server) == ("ACTIVE", "host2")
 
 
