@@ -23,8 +23,19 @@ class SchemaError(E2ETrustError):
     remedy = "run: e2etrust-manage db sync"
 
 
+class SchemaNewer(SchemaError):
+    """A later release has brought the schema up to date."""
+
+    code = "SCHEMA_NEWER"
+    remedy = "start the release whose e2etrust-manage db sync ran last"
+
+
 def sync(database: Database) -> str:
-    """Bring the schema to this release's version and return that version."""
+    """Bring the schema to this release's version and return that version.
+
+    :raises SchemaNewer: it is a later release's.
+    """
+    _refuse_newer(version(database))
     config = _config()
     with database.engine.begin() as connection:
         config.attributes["connection"] = connection
@@ -47,8 +58,15 @@ def require_current(database: Database) -> None:
     """Raise SchemaError unless the schema is this release's."""
     head = newest()
     found = version(database)
+    _refuse_newer(found)
     if found != head:
         raise SchemaError(f"the database has schema {found or 'none'}, this release needs {head}")
+
+
+def _refuse_newer(found: str | None) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if found is not None and found not in known:
+        raise SchemaNewer(f"the database has schema {found}, which this release does not know")
 
 
 def _config() -> Config:

@@ -189,5 +189,5 @@ def test_running_worker_goes_on_when_the_schema_grows_and_a_new_one_waits(servic
     assert host.attest().trusted
     assert host.launch().launch
     assert process.poll() is None
-    with pytest.raises(AssertionError, match="SCHEMA_OLD"):
+    with pytest.raises(AssertionError, match="SCHEMA_NEWER"):
         made.start()
