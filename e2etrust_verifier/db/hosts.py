@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,7 +42,10 @@ _LOCK_RECORD = (
     .where(Host.name == sa.bindparam("name"))
     .with_for_update()
 )
-_COUNT_UP = sa.update(Generation).values(value=Generation.value + 1)
+_NEXT = Generation.value + 1
+_COUNT_UP = sa.update(Generation).values(
+    value=sa.case((sa.bindparam("clock") > _NEXT, sa.bindparam("clock")), else_=_NEXT)
+)
 _COUNTER = sa.select(Generation.value)
 #: Places in a session's ``info``: what it locked of hosts, by name; and its change number.
 _LOCKED, _NUMBER = "e2etrust locked", "e2etrust generation"
@@ -267,11 +271,14 @@ def touch(session: Session, state: HostState) -> None:
     The counter's row stays locked until the transaction ends, so changes become visible in the
     order of their numbers, and nobody who asks for what came after one can miss any.  What one
     transaction changes has one number.
+
+    Numbers are the clock's milliseconds, or more: one that was given before the database was
+    restored from a backup is not given again, to something that whoever has it would miss.
     """
     if _NUMBER not in session.info:
         # Past the unit of work, so that all that is pending is flushed once.
         connection = session.connection()
-        connection.execute(_COUNT_UP)
+        connection.execute(_COUNT_UP, {"clock": time.time_ns() // 1_000_000})
         session.info[_NUMBER] = connection.execute(_COUNTER).scalar_one()
     state.generation = session.info[_NUMBER]
 

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from e2etrust_core.messages import RemoteRefusal
+from e2etrust_core.tpm.pcr import extend_pcr
 from e2etrust_verifier.db import hosts
 from e2etrust_verifier.trust import operator
 from e2etrust_verifier.trust.surroundings import utc_now
@@ -78,6 +79,32 @@ def test_renamed_host_is_another_host_and_the_old_name_runs_out(laboratory):
         host.challenge()
     laboratory.later(61)
     assert [one.seconds for one in host.delta().hosts if one.host == "host1"] == [0.0]
+
+
+@SQLITE
+def test_schedulers_miss_no_change_when_a_backup_of_the_database_is_restored(laboratory):
+    path, host = laboratory.directory / "verifier.sqlite", laboratory.host()
+    host.enrol()
+    laboratory.policy(version=1)
+    assert host.attest().trusted
+    laboratory.around.db.dispose()
+    backup = path.read_bytes()
+    laboratory.policy(version=2)
+    for _ in range(5):
+        assert host.attest().trusted
+    known = host.delta().generation
+    laboratory.around.db.dispose()
+    path.write_bytes(backup)
+    assert host.delta(known).full  # nothing has changed yet
+    extend_pcr(host.tpm, 9, {"sha256": b"\1" * 32})
+    assert not host.attest().trusted
+    told = host.delta(known)
+    assert not told.full
+    assert [(one.host, one.seconds) for one in told.hosts] == [("host1", 0.0)]
+    # And the newer version of the policy counts again, once it was asked for.
+    laboratory.policy(version=1)
+    with refused("POLICY_ROLLED_BACK"):
+        host.challenge()
 
 
 @SQLITE
