@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ import pymysql
 import pytest
 from pymysql.constants import CLIENT
 
-from tests.functional.rabbitmq_fixture import free_port
+from tests.functional.server_fixture import free_port, serving
 
 
 @dataclass
@@ -48,6 +47,8 @@ class Mariadb:
         assert made.returncode == 0, made.stdout + made.stderr
 
     def start(self) -> None:
+        if not (self.directory / "data").exists():
+            self.install()
         log = (self.directory / "output").open("ab")
         self.process = subprocess.Popen(
             [
@@ -101,9 +102,11 @@ class Mariadb:
                 pass
 
     def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    end = kill
 
     def keep_every_commit(self) -> None:
         """Until the next start: lose no commit when killed, as servers do by default."""
@@ -135,9 +138,5 @@ class Mariadb:
 
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[Mariadb]:
-    with tempfile.TemporaryDirectory(prefix="db") as directory:
-        server = Mariadb(Path(directory))
-        server.install()
-        server.start()
+    with serving(Mariadb) as server:
         yield server
-        server.stop()

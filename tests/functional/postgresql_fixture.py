@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.functional.rabbitmq_fixture import free_port
+from tests.functional.server_fixture import free_port, serving
 
 #: PostgreSQL does not run as root: Debian's own account for it does.
 _ACCOUNT = "postgres"
@@ -41,7 +40,7 @@ class Postgresql:
         log = str(self.directory / "output")
         self._run("pg_ctl", "-D", str(data), "-l", log, "-w", "-o", options, "start")
 
-    def stop(self) -> None:
+    def end(self) -> None:
         self._run("pg_ctl", "-D", str(self.directory / "data"), "-m", "immediate", "stop")
 
     def new_database(self, template: str = "template0") -> str:
@@ -64,8 +63,5 @@ class Postgresql:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Postgresql]:
-    with tempfile.TemporaryDirectory(prefix="pg") as directory:
-        server = Postgresql(Path(directory))
-        server.start()
+    with serving(Postgresql) as server:
         yield server
-        server.stop()

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from tests.functional.server_fixture import free_port, serving
 
 _PROGRAMS = "/usr/lib/rabbitmq/bin"
 _SERVER = f"{_PROGRAMS}/rabbitmq-server"
@@ -25,12 +26,6 @@ default_pass = tests
 disk_free_limit.absolute = 10MB
 log.console = false
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @dataclass
@@ -121,8 +116,5 @@ class Broker:
 
 @pytest.fixture(scope="session")
 def rabbitmq() -> Iterator[Broker]:
-    with tempfile.TemporaryDirectory(prefix="mq") as directory:
-        broker = Broker(Path(directory))
-        broker.start()
+    with serving(Broker) as broker:
         yield broker
-        broker.end()

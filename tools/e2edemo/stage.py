@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import secrets
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -131,16 +133,20 @@ class Stage:
 
     # --- scheduling and logs -------------------------------------------------------------
 
-    def set_compute(self, host: str, enabled: bool) -> None:
-        """Enable or disable a host's nova-compute for scheduling."""
+    @contextmanager
+    def without(self, host: str) -> Iterator[None]:
+        """Have Nova put no server on *host* meanwhile."""
         compute = self.admin.cloud.compute
-        service = next(
-            s for s in compute.services() if s.binary == "nova-compute" and s.host == host
-        )
-        if enabled:
-            compute.enable_service(service)
-        else:
-            compute.disable_service(service, disabled_reason="demo")
+
+        def service() -> Any:
+            every = compute.services()
+            return next(s for s in every if s.binary == "nova-compute" and s.host == host)
+
+        compute.disable_service(service(), disabled_reason="demo")
+        try:
+            yield
+        finally:
+            compute.enable_service(service())
 
     def domain(self, server: Any) -> str:
         """Return libvirt's name of the server's domain."""

@@ -189,3 +189,11 @@ def laboratory(
     )
     yield Laboratory(tmp_path, moved, swtpm_factory, first, shift, told)
     database.dispose()
+
+
+@pytest.fixture
+def host(laboratory: Laboratory) -> Host:
+    """The first host, enrolled."""
+    made = laboratory.host()
+    made.enrol()
+    return made

@@ -24,13 +24,6 @@ from tests.functional.verifier.host import refused
 VM = "0a0a0a0a-1111-4222-8333-444444444444"
 
 
-@pytest.fixture
-def host(laboratory):
-    enrolled = laboratory.host()
-    enrolled.enrol()
-    return enrolled
-
-
 def tamper(laboratory) -> None:
     extend_pcr(Tpm(laboratory.first.tcti), 9, {"sha256": b"\x66" * 32})
 

@@ -20,13 +20,6 @@ ROUND = 2 * KNOWN_WITHIN + 1
 
 
 @pytest.fixture
-def host(laboratory):
-    made = laboratory.host()
-    made.enrol()
-    return made
-
-
-@pytest.fixture
 def ticks(monkeypatch):
     """Monotonic seconds, set by the test."""
     now = [1000.0]

@@ -34,11 +34,9 @@ UNKNOWN = "00000000-2222-3333-4444-555555555555"
 
 
 @pytest.fixture
-def host(laboratory):
-    enrolled = laboratory.host()
-    enrolled.enrol()
-    assert enrolled.attest().trusted
-    return enrolled
+def host(host):
+    assert host.attest().trusted
+    return host
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.functional.verifier.test_attestation import (  # noqa: F401 - tests and their fixture
-    host,
+from tests.functional.verifier.test_attestation import (  # noqa: F401
     test_of_racing_workers_with_one_nonce_exactly_one_takes_it,
     test_old_rows_are_pruned_and_the_newest_stay,
     test_operator_policy_holds_a_repaired_host_until_it_is_approved,

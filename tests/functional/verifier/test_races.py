@@ -8,24 +8,18 @@ from dataclasses import replace
 
 import pytest
 
-from e2etrust_core.messages import RemoteRefusal
 from e2etrust_core.tpm.pcr import extend_pcr
 from e2etrust_verifier.db import hosts
 from e2etrust_verifier.trust import appraisal, operator
 from e2etrust_verifier.trust.surroundings import utc_now
+from tests.functional.verifier.host import refused
 from tests.functional.verifier.key_manager import GRANTED
 
 
-def refused(code: str):
-    return pytest.raises(RemoteRefusal, match=f"^{code}:")
-
-
 @pytest.fixture
-def host(laboratory):
-    made = laboratory.host()
-    made.enrol()
-    assert made.attest().trusted
-    return made
+def host(host):
+    assert host.attest().trusted
+    return host
 
 
 def leased(host) -> bool:

@@ -60,12 +60,9 @@ def _configure(stage: Stage, host: str, edit: str, demanded: bool) -> None:
 
 def _starts_on_proof(stage: Stage) -> str:
     """A new plain server on host 1, which is trusted: it starts on a proof like any other."""
-    stage.set_compute("host2", enabled=False)
-    try:
+    with stage.without("host2"):
         server = stage.alice.create("vm-plain-proved", "unsealed", "plain")
         stage.alice.settled(server, "ACTIVE")
-    finally:
-        stage.set_compute("host2", enabled=True)
     launches = stage.attestation.server(server.id).launches
     claim(len(launches) == 1, f"{len(launches)} launches of the plain server are on record")
     stage.say("plain server on host1", "started; its launch is on record")

@@ -16,12 +16,9 @@ _HOOK = "/etc/libvirt/hooks/qemu"
 
 def begin(stage: Stage) -> None:
     """Boot the plain server that lives through all chapters, on the host that will be bad."""
-    stage.set_compute("host1", enabled=False)
-    try:
+    with stage.without("host1"):
         server = stage.alice.create("vm-plain", "unsealed", "plain")
         stage.alice.settled(server, "ACTIVE")
-    finally:
-        stage.set_compute("host1", enabled=True)
     stage.alice.said(server, "E2E-GUEST up")
     stage.servers["vm-plain"] = server
     stage.figures["vm-plain process"] = _process(stage)

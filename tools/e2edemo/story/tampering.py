@@ -44,8 +44,7 @@ def _lands_on_host1(stage: Stage) -> str:
 
 
 def _no_valid_host(stage: Stage, check: str) -> tuple[str, str]:
-    stage.set_compute("host1", enabled=False)
-    try:
+    with stage.without("host1"):
         server = stage.alice.create("vm-nowhere", "unsealed", "trusted")
         failed = stage.alice.settled(server, "ERROR")
         message = (failed.fault or {}).get("message", "")
@@ -56,8 +55,6 @@ def _no_valid_host(stage: Stage, check: str) -> tuple[str, str]:
             timeout=20,
         )
         stage.alice.remove(server)
-    finally:
-        stage.set_compute("host1", enabled=True)
     stage.say("with host1 disabled", message)
     stage.say("filter log", line[line.index("Host host2") :])
     return message, line

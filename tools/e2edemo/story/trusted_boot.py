@@ -46,15 +46,12 @@ def _unsealed(stage: Stage) -> Evidence:
 def _up(stage: Stage, image: str, name: str, host: str) -> tuple[Any, Evidence]:
     """Boot a server of the trusted flavor on *host* and wait for its guest."""
     other = "host1" if host == "host2" else "host2"
-    stage.set_compute(other, enabled=False)
-    try:
+    with stage.without(other):
         started = time.monotonic()
         server = stage.alice.create(name, image, "trusted")
         stage.servers[name] = server
         stage.alice.settled(server, "ACTIVE")
         active = round(time.monotonic() - started, 1)
-    finally:
-        stage.set_compute(other, enabled=True)
     stage.alice.said(server, _UP)
     up = round(time.monotonic() - started, 1)
     claim(stage.host_of(server) == host, f"{name} runs on {stage.host_of(server)}")
