@@ -18,7 +18,12 @@ from tests.functional.verifier.test_group_commit import (  # noqa: F401 - fixtur
     three,
 )
 
-pytestmark = pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
+MARIADB = pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
+#: What makes a session of a server of each kind refuse to write, as one that became a replica.
+READ_ONLY = {
+    "mariadb": "SET SESSION TRANSACTION READ ONLY",
+    "postgresql": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+}
 LOST = pymysql.err.OperationalError(2013, "Lost connection to MySQL server during query")
 #: Galera's word of a transaction that another node's was faster than.
 CONFLICT = pymysql.err.OperationalError(1213, "Deadlock: wsrep aborted transaction")
@@ -48,6 +53,7 @@ def open_leases(laboratory) -> dict[str, str]:
     return laboratory.around.db.read(read)
 
 
+@MARIADB
 @pytest.mark.parametrize("how", ["void", "written", "conflict"])
 def test_answers_in_whose_commit_the_server_dies_are_whole_or_void(
     laboratory,
@@ -88,6 +94,7 @@ def test_answers_in_whose_commit_the_server_dies_are_whole_or_void(
     assert not set(open_leases(laboratory).values()) & set(leases.values())
 
 
+@MARIADB
 def test_server_that_became_a_replica_is_left(laboratory, three, mariadb):  # noqa: F811
     host, connected = three[0], []
     answer = host.answer(host.challenge())
@@ -103,6 +110,19 @@ def test_server_that_became_a_replica_is_left(laboratory, three, mariadb):  # no
     assert host.send(answer).trusted
 
 
+@pytest.mark.parametrize("database_url", READ_ONLY, indirect=True)
+def test_answer_that_meets_a_replica_counts_where_another_server_writes(laboratory, host, request):
+    answer, engine = host.answer(host.challenge()), laboratory.around.db.engine
+    pooled = [engine.connect() for _ in range(engine.pool.checkedin())]
+    assert pooled
+    for connection in pooled:
+        connection.exec_driver_sql(READ_ONLY[request.node.callspec.params["database_url"]])
+        connection.commit()
+        connection.close()
+    assert host.send(answer).trusted
+
+
+@MARIADB
 def test_server_whose_machine_is_gone_without_a_word_is_noticed(laboratory):
     with laboratory.around.db.engine.connect() as connection:
         descriptor = connection.connection.dbapi_connection._sock.fileno()
