@@ -7,7 +7,7 @@ from alembic import op
 from e2etrust_verifier.db.models import first_code
 
 revision = "0013"
-down_revision = "0011"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
