@@ -8,9 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from e2etrust_core import wire
+from e2etrust_core.appraisal.recorded import RecordedAppraisal
 from e2etrust_core.tpm.pcr import extend_pcr
-from e2etrust_verifier.db import verdicts
+from e2etrust_verifier.db import evidence, verdicts
 from tests.unit.core.event_log_writer import agile_log, event
+from tests.unit.core.evidence.test_canonical_log import phase, sequence
 
 APPLICATION = 0x80000003
 LOADER, OTHER = hashlib.sha256(b"loader").digest(), hashlib.sha256(b"other").digest()
@@ -21,6 +24,7 @@ events:
   pcrs: [4]
   rules:
     - {{type: EV_EFI_BOOT_SERVICES_APPLICATION, pcr: 4, digests: ["{LOADER.hex()}"]}}
+    - {{type: systemd, pcr: 4, text: [os-separator], times: optional}}
 """
 
 
@@ -32,18 +36,32 @@ def host(laboratory):
     return enrolled
 
 
-def attest(host, *digests: bytes):
+def attest(host, *digests: bytes, later: bytes | None = None):
     challenge = host.challenge()
     assert challenge.event_log
     assert challenge.selection == {"sha256": [4]}
     log = agile_log(*(event(4, APPLICATION, digest, b"a path") for digest in digests))
     answer = host.answer(challenge)
-    return host.send(replace(answer, evidence=replace(answer.evidence, event_log=log)))
+    return host.send(
+        replace(answer, evidence=replace(answer.evidence, event_log=log, later_log=later))
+    )
 
 
 def test_host_that_loaded_what_the_policy_accepts_is_trusted(host):
     extend_pcr(host.tpm, 4, {"sha256": LOADER})
     assert attest(host, LOADER).trusted
+
+
+def test_what_systemd_measured_is_ruled_and_recorded(laboratory, host):
+    extend_pcr(host.tpm, 4, {"sha256": LOADER})
+    extend_pcr(host.tpm, 4, {"sha256": hashlib.sha256(b"os-separator").digest()})
+    later = sequence(phase("os-separator", 4))
+    assert not attest(host, LOADER).trusted
+    assert attest(host, LOADER, later=later).trusted
+    kept = laboratory.around.db.read(
+        lambda s: evidence.find(s, "host1", evidence.of_host(s, "host1")[0].id).record
+    )
+    assert wire.from_json(RecordedAppraisal, kept).evidence.later_log == later
 
 
 def test_host_that_loaded_something_else_as_well_is_told_which_event(laboratory, host):
