@@ -56,7 +56,10 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """A domain as far as trust goes.  ``project``, ``image``, ``flavor`` are None without Nova."""
+    """A domain as far as trust goes.  ``project``, ``image``, ``flavor`` are None without Nova.
+
+    ``boot_disk`` is that of ``disks`` which it starts from, empty where it is none of them.
+    """
 
     instance: str
     name: str
@@ -66,6 +69,7 @@ class Domain:
     image: str | None
     flavor: str | None
     disks: tuple[str, ...]
+    boot_disk: str
     has_vtpm: bool
 
 
@@ -156,6 +160,7 @@ def read_domain(root: ET.Element, every_server: bool = False) -> Domain:
         image=None if nova is None else _uuid_attribute(nova, "image"),
         flavor=None if nova is None else _flavor(nova).get("name"),
         disks=_file_disks(root),
+        boot_disk=_boot_disk(root),
         has_vtpm=root.find("devices/tpm/backend[@type='emulator']") is not None,
     )
 
@@ -227,6 +232,30 @@ def _demand(nova: ET.Element) -> Demand:
 def _uuid_attribute(nova: ET.Element, path: str) -> str | None:
     found = _children(nova, path)
     return (found[0].get("uuid") or None) if found else None
+
+
+def _boot_disk(root: ET.Element) -> str:
+    """Path of the file disk that comes first in the boot order; empty where another device does.
+
+    Nova gives an order to the disk of a rescue alone; else the first hard disk is started from.
+    """
+    ordered = {
+        boot.get("order") or "": device
+        for device in root.findall("devices/*")
+        for boot in device.findall("boot")
+    }
+    if not all(re.fullmatch(r"[0-9]{1,9}", order) for order in ordered):
+        return ""
+    if ordered:
+        first = ordered[min(ordered, key=int)]
+    else:
+        system = root.find("os/boot")
+        disks = [d for d in root.findall("devices/disk") if d.get("device", "disk") == "disk"]
+        if not disks or (system is not None and system.get("dev") != "hd"):
+            return ""
+        first = disks[0]
+    source = first.find("source")
+    return "" if source is None or first.tag != "disk" else source.get("file") or ""
 
 
 def _file_disks(root: ET.Element) -> tuple[str, ...]:

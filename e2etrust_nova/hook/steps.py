@@ -107,7 +107,16 @@ def _find_sealed(domain: Domain) -> SealedBase | None:
             code="UNSUPPORTED_DISK",
             remedy="Boot the server from the sealed image.",
         )
-    return found[0] if found else None
+    if not found or found[0] is None:
+        return None
+    if domain.boot_disk != domain.disks[0]:
+        # A rescue beside the disk, a disc, the network: another system would have the disk opened.
+        raise LaunchRefused(
+            "starts from another device than its sealed disk",
+            code="BOOT_FOREIGN",
+            remedy="Unrescue the server; what is sealed only its own system opens.",
+        )
+    return found[0]
 
 
 def _sealed_base(path: Path, domain: Domain) -> SealedBase | None:

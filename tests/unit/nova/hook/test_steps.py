@@ -85,12 +85,15 @@ class Host:
         monkeypatch.setattr(steps, "DISK_DIR", str(tmp_path / "disks"))
         self.every_server = tmp_path / "every-server"
         monkeypatch.setattr(steps, "EVERY_SERVER_FILE", str(self.every_server))
-        monkeypatch.setattr(disk, "find_sealed_base", lambda path: self.sealed)
+        monkeypatch.setattr(disk, "find_sealed_base", self._find_sealed)
         monkeypatch.setattr(gate, "attach", self._attach)
         monkeypatch.setattr(gate, "detach", lambda instance: self.disk_calls.append("detach"))
         monkeypatch.setattr(gate, "remove_stale", self.removed.append)
         monkeypatch.setattr(gate, "find_vtpm", lambda instance: self.vtpm)
         monkeypatch.setattr(gate, "measure", self._measure)
+
+    def _find_sealed(self, path: Path) -> SealedBase | None:
+        return self.sealed if path.name != "disk.rescue" else None
 
     def _attach(self, request: Any, key: bytes) -> None:
         self.disk_calls.append(f"attach {key.decode()}")
@@ -194,6 +197,40 @@ def test_sealed_image_adds_to_the_demand_of_a_plain_flavor(host: Host) -> None:
     assert (request.key_id, request.measurement.sealed_header) == ("key-1", b"h" * 32)
     assert host.disk_calls == ["detach", "attach KEY"]
     assert host.attached.header == request.measurement.sealed_header
+
+
+DISK = f"<source file='/var/lib/nova/instances/{INSTANCE}/disk'/>"
+FIRST = "<disk type='file' device='disk'>"
+RESCUE = "<source file='/i/disk.rescue'/><boot order='1'/></disk>"
+
+
+@pytest.mark.parametrize(
+    ("edit", "admitted"),
+    [
+        ((FIRST, f"<disk type='file' device='cdrom'>{RESCUE}{FIRST}"), False),
+        (("<controller type='usb'", f"{FIRST}{RESCUE}<controller type='usb'"), False),
+        (("<boot dev='hd'/>", "<boot dev='network'/><boot dev='hd'/>"), False),
+        ((FIRST, f"<disk type='network' device='disk'><source name='v'/></disk>{FIRST}"), False),
+        ((DISK, f"{DISK}<boot order='1'/>"), True),
+        ((DISK, f"{DISK}<boot order='first'/>"), False),
+        ((FIRST, f"<interface><boot order='10'/></interface>{FIRST}<boot order='9'/>"), True),
+        ((FIRST, f"<interface><boot order='1'/></interface>{FIRST}<boot order='2'/>"), False),
+        ((FIRST, f"<disk type='file' device='cdrom'><source file='/i/c'/></disk>{FIRST}"), True),
+    ],
+)
+def test_sealed_disk_is_opened_for_the_system_on_it_only(
+    host: Host, edit: tuple[str, str], admitted: bool
+) -> None:
+    """Found by attack: a rescue with an image of one's own had the sealed disk opened beside it."""
+    loader = ("/usr/share/OVMF/OVMF_CODE_4M.fd", str(host.firmware))
+    host.run("prepare", domain_xml("prepare-begin", edit, loader))  # nothing sealed: anybody's
+    host.seal()
+    host.disk_calls.clear()
+    if admitted:
+        host.run("prepare", domain_xml("prepare-begin", edit, loader))
+    else:
+        assert refused(host, "prepare", domain_xml("prepare-begin", edit, loader)) == "BOOT_FOREIGN"
+    assert ("attach KEY" in host.disk_calls) == admitted
 
 
 def test_the_image_key_is_not_kept(host: Host, tmp_path: Path) -> None:
