@@ -18,12 +18,14 @@ from e2etrust_agent.client import LaunchOpened
 from e2etrust_agent.client.reports import waiting
 from e2etrust_agent.errors import AgentDownError
 from e2etrust_core.errors import E2ETrustError
+from e2etrust_core.launch_domain import domain_demand
 from e2etrust_core.messages import Challenge, RemoteRefusal
 from e2etrust_nova import disk
 from e2etrust_nova.disk import SealedBase
-from e2etrust_nova.errors import DiskServerError, VtpmError
+from e2etrust_nova.errors import DiskRefusedError, DiskServerError, LaunchRefused, VtpmError
 from e2etrust_nova.hook import gate, steps
 from e2etrust_nova.hook.launch_state import LaunchStates
+from e2etrust_nova.hook.qemu_process import qemu_pid
 from e2etrust_nova.vtpm.process import VtpmProcess
 from tests.unit.nova.hook.real_domain import INSTANCE, TRUST_SPEC, domain_xml, plain_xml
 
@@ -364,6 +366,60 @@ def test_image_that_must_be_sealed_and_is_not_is_refused(host: Host) -> None:
     edit = ('name="hw_firmware_type">uefi', 'name="e2etrust_sealed">main')
     assert refused(host, "prepare", domain_xml("prepare-begin", edit)) == "IMAGE_NOT_SEALED"
     assert host.agent.names() == ["refused"]
+    loader = ("/usr/share/OVMF/OVMF_CODE_4M.fd", str(host.firmware))
+    host.seal()
+    host.run("prepare", domain_xml("prepare-begin", edit, loader))
+    assert "attach KEY" in host.disk_calls
+
+
+def test_second_disk_that_is_sealed_is_refused(host: Host) -> None:
+    host.seal()
+    second = "<disk type='file' device='disk'><source file='/i/disk.eph0'/></disk>"
+    text = domain_xml("prepare-begin", ("</devices>", f"{second}</devices>"))
+    assert refused(host, "prepare", text) == "UNSUPPORTED_DISK"
+    assert host.agent.names() == ["refused"]
+
+
+def test_disk_as_nova_makes_none_is_refused_where_trust_is_demanded(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(path: Path) -> None:
+        raise DiskRefusedError("outside", code="BASE_OUTSIDE")
+
+    monkeypatch.setattr(disk, "find_sealed_base", find)
+    assert refused(host, "prepare") == "BASE_OUTSIDE"
+    host.run("prepare", plain_xml())
+
+
+def test_grant_without_the_image_key_opens_nothing(host: Host) -> None:
+    host.seal()
+    host.agent.key = None
+    assert refused(host, "prepare") == "KEY_DENIED"
+    assert host.disk_calls == ["detach", "detach"]
+
+
+def test_views_without_a_launch_start_nothing(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "disks" / INSTANCE).mkdir(parents=True)
+    assert refused(host, "start", plain_xml("start-begin")) == "LAUNCH_UNKNOWN"
+
+
+def test_refusal_of_the_verifiers_is_not_asked_twice(host: Host) -> None:
+    host.agent.refusal, host.agent.refusal_at = RemoteRefusal("no", code="X"), "launch_finish"
+    assert refused(host, "prepare") == "X"
+    assert host.agent.names().count("launch_begin") == 1
+
+
+def test_process_in_qemus_place_is_none(tmp_path: Path) -> None:
+    domain = domain_demand(domain_xml())
+    for words, code in (([INSTANCE], ""), (["another"], "QEMU_UNKNOWN")):
+        with subprocess.Popen(["sh", "-c", "read x", *words], stdin=subprocess.PIPE) as process:
+            (tmp_path / f"{domain.name}.pid").write_text(str(process.pid))
+            try:
+                found, said = qemu_pid(domain, tmp_path), ""
+            except LaunchRefused as exc:
+                found, said = process.pid, exc.code
+            process.communicate(b"")
+        assert (found, said) == (process.pid, code)
 
 
 def test_unreadable_domain_is_refused(host: Host) -> None:
