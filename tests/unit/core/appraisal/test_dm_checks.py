@@ -95,6 +95,13 @@ def test_host_whose_tables_are_as_the_rules_say_is_trusted(host):
     assert "device-mapper" in [row.check for row in found.verdict.checks]
 
 
+def test_good_tables_of_a_host_that_ran_a_file_of_nobodys_are_a_row_and_no_more(host):
+    host.entries.append(ng("/usr/bin/bash", b"another"))
+    found = host.appraise()
+    assert failed(found) == {"ima-policy": ("IMA_FILE_REFUSED", "ima 7")}
+    assert found.ima is None
+
+
 @pytest.mark.parametrize(
     "measured",
     [
