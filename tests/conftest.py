@@ -15,7 +15,13 @@ from nova import monkey_patch  # noqa: E402
 
 monkey_patch.patch()
 
+from hypothesis import settings  # noqa: E402
+
 from e2etrust_core import crypto  # noqa: E402
 
 # In tests every SM2 and SM3 check is made by two implementations that must agree.
 crypto.select("openssl", second_opinion="gmssl")
+
+# A slow machine is no fault: hypothesis would fail an example that takes 0.2 s.
+settings.register_profile("e2etrust", deadline=None)
+settings.load_profile("e2etrust")

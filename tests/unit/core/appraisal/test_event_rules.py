@@ -371,7 +371,7 @@ def assert_every_change_is_refused(accepted, read: EventLog, bank: str) -> None:
                 check_events(accepted, other, "p")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 4), st.binary(max_size=60), st.sampled_from([SEPARATOR, ACTION, IPL, 1]))
 def test_no_rewriting_of_types_and_data_makes_an_unknown_digest_accepted(place, data, kind):
     """The replay stays the same: only what is not hashed changes, and one digest is strange."""

@@ -107,7 +107,7 @@ operations = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(operations)
 def test_any_mix_of_operations_is_as_on_a_plain_file(todo):
     descriptor = os.memfd_create("container")
