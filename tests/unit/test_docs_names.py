@@ -260,6 +260,17 @@ def test_every_path_on_an_installed_machine_that_is_named_is_the_codes():
     assert missing(named(), lambda name: name in text or name in chosen) == []
 
 
+def test_every_program_of_the_environment_that_is_named_is_in_it():
+    def named() -> Iterator[tuple[Literal, str]]:
+        for one in literals():
+            installed = set(re.findall(r"pip install ([\w-]+)", one.text))
+            for name in re.findall(r"\.venv/bin/([\w-]+)", one.text):
+                if name not in installed:
+                    yield one, name
+
+    assert missing(named(), lambda name: Path(sys.executable).with_name(name).exists()) == []
+
+
 def test_every_module_that_is_named_exists():
     pattern = re.compile(r"\b(e2etrust_(?:core|agent|verifier|nova|client)[\w.]*)")
 
