@@ -16,7 +16,7 @@ from keystoneauth1 import loading
 from keystonemiddleware import auth_token
 from oslo_config import cfg
 from oslo_log import log
-from oslo_middleware import healthcheck
+from oslo_middleware import healthcheck, http_proxy_to_wsgi
 
 from e2etrust_verifier import conf as configuration
 from e2etrust_verifier import policies
@@ -56,8 +56,10 @@ def make_application(conf: cfg.ConfigOpts) -> Any:
     database = Database(conf)
     app.add_route("/metrics", metrics.Metrics(database))
     errors.install(app)
+    # Links are then those of the proxy, if [oslo_middleware] says that there is one.
+    proxied = http_proxy_to_wsgi.HTTPProxyToWSGI(app, conf)
     authenticated = auth_token.AuthProtocol(
-        app, {"oslo_config_config": conf, "delay_auth_decision": True}
+        proxied, {"oslo_config_config": conf, "delay_auth_decision": True}
     )
     # An application and not a filter since oslo.middleware 8: as a filter it answers everything.
     return _beside(

@@ -31,6 +31,10 @@ def database(tmp_path):
 
 @pytest.fixture
 def client(tmp_path):
+    return made(tmp_path, "")
+
+
+def made(tmp_path, more):
     path = tmp_path / "verifier.conf"
     path.touch(mode=0o600)
     path.write_text(
@@ -38,12 +42,28 @@ def client(tmp_path):
         f"[database]\nconnection = sqlite:///{tmp_path}/v.sqlite\n"
         f"[verifier]\nsigning_key = {tmp_path}/key.pem\n"
         "[keystone_authtoken]\nauth_url = http://127.0.0.1:9/v3\nauth_type = password\n"
+        f"{more}"
     )
     # Not the process-wide object: other tests of this process have Nova's options in that.
     conf = configuration.load([str(path)], cfg.ConfigOpts())
     migration.sync(Database(conf))
     records.create_key(tmp_path / "key.pem")
     return testing.TestClient(make_application(conf))
+
+
+BY_TLS = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "cloud:8797"}
+
+
+def test_links_behind_a_proxy_are_the_proxys(tmp_path):
+    """A token that followed a link without TLS would be everybody's."""
+    client = made(tmp_path, "[oslo_middleware]\nenable_proxy_headers_parsing = true\n")
+    (version,) = client.simulate_get("/", headers=BY_TLS).json["versions"]
+    assert version["links"][0]["href"] == "https://cloud:8797/v1"
+
+
+def test_without_a_proxy_nobody_says_where_links_lead(client):
+    (version,) = client.simulate_get("/", headers=BY_TLS).json["versions"]
+    assert version["links"][0]["href"].startswith("http://falconframework.org")
 
 
 def test_identity_made_up_by_the_caller_is_not_believed(client):
