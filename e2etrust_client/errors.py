@@ -13,6 +13,13 @@ class ClientError(E2ETrustError):
     remedy = "try again; if it stays so, tell the operator"
 
 
+class FileError(ClientError):
+    """A file that the user named cannot be read or written, or is not what it has to be."""
+
+    code = "FILE_UNUSABLE"
+    remedy = "name another file, or see who may read and write it"
+
+
 class ServiceRefusal(ClientError):
     """The service refused; code, reason and remedy are its own."""
 

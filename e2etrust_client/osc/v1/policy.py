@@ -18,7 +18,7 @@ import yaml
 from osc_lib.command import command
 
 from e2etrust_client.api import AttestationClient
-from e2etrust_client.errors import ClientError
+from e2etrust_client.errors import FileError
 from e2etrust_client.osc.plugin import client_of
 from e2etrust_client.osc.v1 import refusals
 from e2etrust_client.osc.v1.fields import TellsFields
@@ -223,7 +223,9 @@ class ImportKeylimePolicy(command.Command):
     @refusals.told
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         if not re.fullmatch(FILE_NAME, parsed_args.name):
-            raise ClientError(f"--name {parsed_args.name}: letters, digits, dots and dashes")
+            raise FileError(
+                f"--name {parsed_args.name} is no file name", remedy="letters, digits, dots, dashes"
+            )
         found = read_keylime_policy(_read_bytes(parsed_args.file), parsed_args.name)
         _write_new(parsed_args.directory, found.files)
         self.app.stdout.write(yaml.safe_dump(found.sections, sort_keys=False, allow_unicode=True))
@@ -282,16 +284,14 @@ def told(proposal: Proposal, at: str) -> list[str]:
 def _write_new(directory: Path, files: dict[str, bytes]) -> None:
     there = sorted(name for name in files if (directory / name).exists())
     if there:
-        raise ClientError(
-            f"{directory / there[0]} is there already", remedy="choose another --name"
-        )
+        raise FileError(f"{directory / there[0]} is there already", remedy="choose another --name")
     for name, contents in files.items():
         try:
             directory.mkdir(parents=True, exist_ok=True)
             with (directory / name).open("xb") as file:
                 file.write(contents)
         except OSError as exc:
-            raise ClientError(f"{directory / name} cannot be written: {exc.strerror}") from None
+            raise FileError(f"{directory / name} cannot be written: {exc.strerror}") from None
 
 
 def _add_evidence(parser: argparse.ArgumentParser) -> None:
@@ -313,16 +313,16 @@ def _moment(text: str) -> datetime:
 def _read_bytes(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_POLICY:
-            raise ClientError(f"{path} is larger than {MAX_POLICY} bytes")
+            raise FileError(f"{path} is larger than {MAX_POLICY} bytes")
         return path.read_bytes()
     except OSError as exc:
-        raise ClientError(f"{path} cannot be read: {exc.strerror}") from None
+        raise FileError(f"{path} cannot be read: {exc.strerror}") from None
 
 
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as exc:
-        raise ClientError(f"{path} cannot be read: {exc.strerror}") from None
+        raise FileError(f"{path} cannot be read: {exc.strerror}") from None
     except UnicodeDecodeError:
-        raise ClientError(f"{path} cannot be read: it is not text in UTF-8") from None
+        raise FileError(f"{path} cannot be read: it is not text in UTF-8") from None

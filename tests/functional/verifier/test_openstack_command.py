@@ -162,6 +162,7 @@ def test_policy_test_of_a_fleet_has_its_own_fields(cloud):
 LIST = ("attestation", "host", "list")
 SHOW = ("attestation", "host", "show")
 TEST = ("attestation", "policy", "test")
+NAME = "Next: name another file, or see who may read and write it"
 
 
 def test_what_stands_in_the_way_is_one_sentence_with_a_remedy(cloud):
@@ -200,15 +201,16 @@ def test_what_stands_in_the_way_is_one_sentence_with_a_remedy(cloud):
         ),
         (
             openstack(cloud.url, *TEST, f"{directory}/binary", GOOD),
-            f"CLIENT_ERROR: {directory}/binary cannot be read: it is not text in UTF-8",
+            f"FILE_UNUSABLE: {directory}/binary cannot be read: it is not text in UTF-8. {NAME}",
         ),
         (
             openstack(cloud.url, *TEST, f"{directory}/none", GOOD),
-            f"CLIENT_ERROR: {directory}/none cannot be read: No such file or directory",
+            f"FILE_UNUSABLE: {directory}/none cannot be read: No such file or directory. {NAME}",
         ),
         (
             openstack(cloud.url, *TEST, f"{directory}/broken", GOOD),
-            f"POLICY_MALFORMED: {directory}/broken: the policy is not YAML (line 1)",
+            f"POLICY_MALFORMED: {directory}/broken: the policy is not YAML (line 1). Next: correct"
+            " the policy: e2etrust-manage policy check FILE says what is wrong",
         ),
     ]
     assert [(told.status, told.output, told.errors) for told, _ in cases] == [
