@@ -111,7 +111,7 @@ class Fleet:
 
     def summary(self) -> int:
         now = self.around.now()
-        return sum(self.db.read(lambda s: summary._summary(s, now)).hosts.values())
+        return sum(self.db.read(lambda s: summary._summary(s, now, why=True)).hosts.values())
 
     def expire(self) -> None:
         """Let the leases of some hosts have run out."""

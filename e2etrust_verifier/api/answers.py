@@ -76,7 +76,8 @@ class Reason:
 class Summary:
     """``hosts`` counts enrolled hosts by how they stand at the moment ``at``; times are ISO 8601
     with a zone; ``workers`` are the verifier's processes that were seen lately; ``reasons`` say
-    why hosts are untrusted or held, at most 50 of them, that of most hosts first."""
+    why hosts are untrusted or held, at most 50 of them, that of most hosts first, to who may list
+    hosts."""
 
     at: str
     hosts: dict[StandingWord, int]

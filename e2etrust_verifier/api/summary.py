@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/v1/summary``: the fleet in numbers, without a list of hosts."""
+"""``/v1/summary``: the fleet in numbers, and why hosts are red for who may list them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from e2etrust_verifier.api.caching import fleet_tag, is_known
 from e2etrust_verifier.db import launches, workers
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.policies import fleet as rules
+from e2etrust_verifier.policies import hosts as host_rules
 from e2etrust_verifier.trust import fleet
 
 
@@ -27,9 +28,11 @@ class Summary:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         self.access.require(req, rules.SUMMARY)
         now = datetime.now(UTC)
+        # A reason names a host, and what it failed.
+        why = self.access.allowed(req, host_rules.LIST)
         tag = self.database.read(lambda s: _tag(s, now))
-        if tag is None or not is_known(req, resp, tag):
-            resp.media = wire.to_dict(self.database.read(lambda s: _summary(s, now)))
+        if tag is None or not is_known(req, resp, f"{tag}-{int(why)}"):
+            resp.media = wire.to_dict(self.database.read(lambda s: _summary(s, now, why=why)))
 
 
 def _tag(session: Session, now: datetime) -> str | None:
@@ -39,7 +42,7 @@ def _tag(session: Session, now: datetime) -> str | None:
     return f"{of_hosts}-{launches.count_started(session)}-{workers.count_alive(session, now)}"
 
 
-def _summary(session: Session, now: datetime) -> answers.Summary:
+def _summary(session: Session, now: datetime, *, why: bool) -> answers.Summary:
     found = fleet.measure(session, now)
     return answers.Summary(
         at=now.isoformat(),
@@ -48,7 +51,7 @@ def _summary(session: Session, now: datetime) -> answers.Summary:
         last_verdict=_told(found.last_verdict),
         started_servers=found.started_servers,
         workers=found.workers,
-        reasons=[_reason(one) for one in fleet.reasons(session, found)],
+        reasons=[_reason(one) for one in fleet.reasons(session, found)] if why else [],
     )
 
 

@@ -25,6 +25,7 @@ from e2etrust_verifier.api.access import Access
 from e2etrust_verifier.db import evidence, verdicts, workers
 from e2etrust_verifier.db import hosts as host_rows
 from e2etrust_verifier.db.models import Event, Host, HostState, Launch, Refusal
+from e2etrust_verifier.policies import hosts as rules
 from e2etrust_verifier.trust import standing
 
 VM, OTHER = "0a0a0a0a-1111-4222-8333-444444444444", "0b0b0b0b-1111-4222-8333-444444444444"
@@ -436,6 +437,18 @@ def test_summary_says_why_hosts_are_red_by_how_many_and_since_when(api, database
     assert first["example"].startswith("red")
     assert (second["example"], second["code"]) == ("host2", None)
     assert second["check"]["code"] == "HOST_HELD"
+
+
+def test_summary_names_no_host_to_who_may_not_list_them(api, monkeypatch):
+    allowed = Access.allowed
+
+    def numbers_only(self, req, rule, project_id=None):
+        return rule != rules.LIST and allowed(self, req, rule, project_id)
+
+    monkeypatch.setattr(Access, "allowed", numbers_only)
+    found = get(api, "/v1/summary", ADMIN)
+    assert (found.json["hosts"]["held"], found.json["reasons"]) == (1, [])
+    assert "host2" not in found.text
 
 
 def test_removed_host_is_counted_nowhere_and_its_attestation_is_not_the_oldest(api, database):
