@@ -79,6 +79,20 @@ function configure_e2etrust_verifier {
         /attestation "" e2etrust-api
 }
 
+# pin_e2etrust_verifier - the keys that this node knows the verifier by; elsewhere than beside it
+# what its API tells when the node is stacked
+function pin_e2etrust_verifier {
+    local keys
+    if is_service_enabled e2etrust-verifier; then
+        keys=$($E2ETRUST_BIN_DIR/e2etrust-manage --config-file $E2ETRUST_VERIFIER_CONF key jwks)
+    else
+        keys=$(curl --fail --silent --show-error \
+            $SERVICE_PROTOCOL://$SERVICE_HOST/attestation/v1/jwks)
+    fi
+    sudo install -d -m 0755 $E2ETRUST_CONF_DIR
+    sudo tee $E2ETRUST_VERIFIER_KEYS >/dev/null <<<"$keys"
+}
+
 # configure_e2etrust_nova - the scheduler's filter and weigher
 function configure_e2etrust_nova {
     local filters
@@ -92,13 +106,13 @@ function configure_e2etrust_nova {
         nova.scheduler.filters.all_filters e2etrust_nova.scheduler.filters.TrustedHostFilter
     iniset_multiline $NOVA_CONF filter_scheduler weight_classes \
         nova.scheduler.weights.all_weighers e2etrust_nova.scheduler.weighers.FreshnessWeigher
+    iniset $NOVA_CONF e2etrust verifier_keys $E2ETRUST_VERIFIER_KEYS
     if [[ "$E2ETRUST_TELL_TENANTS" == True ]]; then
         iniset $NOVA_CONF scheduler max_attempts 1
     fi
 }
 
 function configure_e2etrust_agent {
-    sudo install -d -m 0755 $E2ETRUST_CONF_DIR
     sudo install -d $E2ETRUST_DATA_DIR
     # A private file first: it is to hold the broker's password.
     sudo install -m 0600 -o root -g root /dev/null $E2ETRUST_AGENT_CONF
@@ -109,6 +123,7 @@ function configure_e2etrust_agent {
         iniset -sudo $E2ETRUST_AGENT_CONF agent ima_list ""
         iniset -sudo $E2ETRUST_AGENT_CONF agent systemd_log ""
     fi
+    iniset -sudo $E2ETRUST_AGENT_CONF agent verifier_keys $E2ETRUST_VERIFIER_KEYS
     iniset $NOVA_CPU_CONF libvirt swtpm_enabled True
     sudo $E2ETRUST_BIN_DIR/e2etrust-host-setup --commands $E2ETRUST_BIN_DIR
     # A libvirtd that was started without a hook ignores it.
@@ -234,6 +249,9 @@ stack:post-config)
     if is_service_enabled e2etrust-verifier; then
         configure_e2etrust_verifier
         init_e2etrust_verifier
+    fi
+    if is_service_enabled e2etrust-verifier e2etrust-agent n-sch; then
+        pin_e2etrust_verifier
     fi
     if is_service_enabled n-sch; then
         configure_e2etrust_nova

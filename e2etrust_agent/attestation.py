@@ -94,7 +94,8 @@ class AttestationLoop:
         host = self._attester.identity.host
         challenge = self._verifier.challenge(messages.ChallengeRequest(host, "attest"))
         evidence = self._attester.evidence(challenge, attest_binding)
-        return self._verifier.attest(messages.AttestRequest(host, challenge.nonce, evidence))
+        pins = self._verifier.pins_keys
+        return self._verifier.attest(messages.AttestRequest(host, challenge.nonce, evidence, pins))
 
     def _tell(self, result: messages.AttestResult) -> None:
         if result.trusted and result.lease is not None:

@@ -30,6 +30,8 @@ from e2etrust_agent.socket_server import Operation, SocketServer
 from e2etrust_agent.standing import StandingBoard
 from e2etrust_agent.verifier_bus import VerifierBus
 from e2etrust_core.errors import E2ETrustError
+from e2etrust_core.signed_answer import PinnedKeys
+from e2etrust_core.suites import TPM_ALG_SM2, suite
 from e2etrust_core.tpm.device import Tpm, open_tpm
 
 LOG = logging.getLogger(__name__)
@@ -48,7 +50,7 @@ class AgentService:
         self._transport = transport
         self._stop = threading.Event()
         self._board = StandingBoard()
-        self._verifier = VerifierBus(transport, settings.rpc_timeout)
+        self._verifier = VerifierBus(transport, settings.rpc_timeout, _pinned(settings))
         self._attestation: AttestationLoop | None = None
 
     def stop(self) -> None:
@@ -170,6 +172,17 @@ class AgentService:
             launches=len(book),
             reports_waiting=len(outbox),
         )
+
+
+def _pinned(settings: Settings) -> PinnedKeys | None:
+    if settings.verifier_keys is None:
+        LOG.warning(
+            "[agent] verifier_keys names no file: whoever may write to the message bus can answer"
+            " in the verifier's place"
+        )
+        return None
+    chinese = suite(settings.suite).scheme == TPM_ALG_SM2
+    return PinnedKeys(settings.verifier_keys, chinese=chinese)
 
 
 def _attest(attestation: AttestationLoop) -> Callable[[], protocol.AttestSummary]:

@@ -3,17 +3,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
-
-import jwt
 
 from e2etrust_client.errors import RecordError
 from e2etrust_client.result_token import CLOCKS_AGREE
-from e2etrust_core import wire
+from e2etrust_core import jws, wire
 from e2etrust_core.errors import InputError
 from e2etrust_core.messages import LaunchRecord
-
-_ALGORITHMS = ["ES256"]
 
 
 def read_record(record: str, jwks: dict[str, Any]) -> LaunchRecord:
@@ -22,20 +19,13 @@ def read_record(record: str, jwks: dict[str, Any]) -> LaunchRecord:
     :raises RecordError: no such key, wrong signature, another algorithm, or other claims.
     """
     try:
-        header = jwt.get_unverified_header(record)
-        keys = jwt.PyJWKSet.from_dict(jwks)
-        key = next((k for k in keys.keys if k.key_id == header.get("kid")), None)
-        if key is None:
-            raise RecordError("the launch record is signed with a key that is not in the key set")
-        claims = jwt.decode(
-            record,
-            key=key.key,
-            algorithms=_ALGORITHMS,
-            leeway=CLOCKS_AGREE,
-            options={"verify_aud": False, "require": ["iss", "iat", "jti"]},
-        )
-        return wire.from_dict(LaunchRecord, claims)
-    except jwt.PyJWTError as exc:
-        raise RecordError(f"the launch record's signature does not hold: {exc}") from None
+        claims = jws.payload_of(record, jwks, [jws.ES256])
+    except InputError as exc:
+        raise RecordError(f"the launch record cannot be relied on: {exc.reason}") from None
+    try:
+        found = wire.from_json(LaunchRecord, claims)
     except InputError as exc:
         raise RecordError(f"the launch record cannot be read: {exc.reason}") from None
+    if found.iat > time.time() + CLOCKS_AGREE:
+        raise RecordError("the launch record is of the future (iat): compare the clocks")
+    return found

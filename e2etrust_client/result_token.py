@@ -3,23 +3,19 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import jwt
 import msgspec
 
 from e2etrust_client.errors import ResultError
-from e2etrust_core import crypto, wire
-from e2etrust_core.appraisal.result_token import PROFILE, SM2_ALGORITHM, SM2_CURVE
-from e2etrust_core.crypto.sm2_signing import message_digest
+from e2etrust_core import jws, wire
+from e2etrust_core.appraisal.result_token import PROFILE
 from e2etrust_core.errors import InputError
 
 _LONGEST = 1024 * 1024
-_REQUIRED = ["iss", "iat", "exp", "eat_profile"]
+_ALGORITHMS = (jws.ES256, jws.SM2_ALGORITHM)
 #: The verifier's clock and the reader's agree to within so many seconds.
 CLOCKS_AGREE = 60
 
@@ -60,11 +56,9 @@ def read_result(token: str, jwks: dict[str, Any], host: str, now: datetime) -> A
         or of the future.
     """
     try:
-        algorithm = jwt.get_unverified_header(token).get("alg")
-        read = _read_sm2 if algorithm == SM2_ALGORITHM else _read_es256
-        claims = msgspec.convert(read(token, jwks), type=_Claims)
-    except (jwt.PyJWTError, msgspec.ValidationError, InputError, ValueError) as exc:
-        raise ResultError(f"the result cannot be relied on: {exc}") from None
+        claims = wire.from_json(_Claims, jws.payload_of(token, jwks, _ALGORITHMS), _LONGEST)
+    except InputError as exc:
+        raise ResultError(f"the result cannot be relied on: {exc.reason}") from None
     if claims.eat_profile != PROFILE:
         raise ResultError("the result is of another profile than EAR 04")
     if claims.exp <= now.timestamp():
@@ -86,37 +80,3 @@ def read_result(token: str, jwks: dict[str, Any], host: str, now: datetime) -> A
         found.ear_trustworthiness_vector,
         found.ear_appraisal_policy_ids,
     )
-
-
-def _read_es256(token: str, jwks: dict[str, Any]) -> dict[str, Any]:
-    kid = jwt.get_unverified_header(token).get("kid")
-    key = next((k for k in jwt.PyJWKSet.from_dict(jwks).keys if k.key_id == kid), None)
-    if key is None:
-        raise ValueError("it is signed with a key that is not in the key set")
-    # Its times are looked at by the caller, who also decides for SM2.
-    unasked = dict.fromkeys(("verify_aud", "verify_exp", "verify_iat"), False)
-    options: Any = {**unasked, "require": _REQUIRED}
-    return dict(jwt.decode(token, key=key.key, algorithms=["ES256"], options=options))
-
-
-def _read_sm2(token: str, jwks: dict[str, Any]) -> dict[str, Any]:
-    kid = jwt.get_unverified_header(token).get("kid")
-    listed = [k for k in jwks.get("keys", []) if k.get("crv") == SM2_CURVE and k.get("kid") == kid]
-    if not listed:
-        raise ValueError("it is signed with a key that is not in the key set")
-    signed, _, last = token.rpartition(".")
-    key = crypto.Sm2PublicKey(*(int.from_bytes(_bytes(listed[0][name]), "big") for name in "xy"))
-    signature = _bytes(last)
-    numbers = (int.from_bytes(one, "big") for one in (signature[:32], signature[32:]))
-    if len(signature) != 64 or not crypto.sm2_verify(
-        key, message_digest(key, signed.encode()), *numbers
-    ):
-        raise ValueError("its signature does not hold")
-    return wire.from_json(dict[str, Any], _bytes(signed.partition(".")[2]), _LONGEST)
-
-
-def _bytes(text: str) -> bytes:
-    try:
-        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except binascii.Error as exc:
-        raise ValueError(f"it is not base64url: {exc}") from None

@@ -162,9 +162,12 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class AttestRequest:
+    """``pins_verifier``: the agent takes only signed answers; for the operator to know, no more."""
+
     host: str
     nonce: bytes
     evidence: HostEvidence
+    pins_verifier: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,14 @@ AGENT_OPTS = [
         "know. Empty the host before: servers that run without a launch record then count "
         "against it. It needs the default state_dir, where the hook looks.",
     ),
+    cfg.StrOpt(
+        "verifier_keys",
+        default="",
+        help="File with the verifier's public keys (a JWK set, what 'e2etrust-manage key jwks'"
+        " writes). Answers that none of them signed are refused. While a key takes the place of"
+        " another the file has both; it is read at each call. Empty: whoever may write to the"
+        " message bus can answer in the verifier's place.",
+    ),
     cfg.FloatOpt(
         "rpc_timeout",
         default=5.0,

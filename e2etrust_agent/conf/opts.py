@@ -28,6 +28,7 @@ class Settings:
     libvirt_uri: str
     domain_status_dir: Path
     every_server: bool
+    verifier_keys: Path | None
     rpc_timeout: float
     retry_interval: float
     retry_interval_max: float
@@ -58,6 +59,7 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
         libvirt_uri=group.libvirt_uri,
         domain_status_dir=Path(group.domain_status_dir),
         every_server=group.demand == "always",
+        verifier_keys=_path(group.verifier_keys),
         rpc_timeout=group.rpc_timeout,
         retry_interval=group.retry_interval,
         retry_interval_max=group.retry_interval_max,

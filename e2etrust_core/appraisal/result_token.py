@@ -21,9 +21,6 @@ PROFILE = "tag:ietf.org,2026:rats/ear#04"
 #: RFC 9782.
 MEDIA_TYPE = "application/eat+jwt"
 DEVELOPER = "E2ETrust"
-#: For hosts of Chinese suites; JOSE has no registered names for them.
-SM2_ALGORITHM = "SM2-SM3"
-SM2_CURVE = "SM2"
 
 Status = Literal["none", "affirming", "contraindicated"]
 _AFFIRMING, _LOADED_AFTER_BOOT_TOO, _CONTRAINDICATED = 2, 3, 96

@@ -18,6 +18,14 @@ OPTS = [
         secret=True,
         help="Message bus on which the verifier listens. Empty: Nova's own bus.",
     ),
+    cfg.StrOpt(
+        "verifier_keys",
+        default="",
+        help="File with the verifier's public keys (a JWK set, what 'e2etrust-manage key jwks'"
+        " writes). Answers that none of them signed are no news of any host. While a key takes"
+        " the place of another the file has both; it is read at each question. Empty: whoever may"
+        " write to the message bus can tell the scheduler which hosts are trusted.",
+    ),
     cfg.FloatOpt(
         "rpc_timeout",
         default=3.0,

@@ -14,10 +14,11 @@ _BUS_MISSING = """# The message bus of the verifier, as in its own configuration
 """
 
 
-def first(nova_conf: Path) -> tuple[bytes, bool]:
+def first(nova_conf: Path, verifier_keys: str | None) -> tuple[bytes, bool]:
     """Return a configuration, and whether it is whole: it is not where Nova's is not there.
 
     :param nova_conf: nova-compute's configuration.
+    :param verifier_keys: file of the keys that the verifier is known by; None: of no key.
     """
     found = ConfigParser(interpolation=None, strict=False)
     try:
@@ -29,4 +30,5 @@ def first(nova_conf: Path) -> tuple[bytes, bool]:
     lines = _HEAD
     lines += f"host = {name}\n" if name else ""
     lines += f"transport_url = {bus}\n" if bus else _BUS_MISSING
+    lines += f"[agent]\nverifier_keys = {verifier_keys}\n" if verifier_keys else ""
     return lines.encode(), bool(bus)

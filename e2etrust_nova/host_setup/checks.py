@@ -14,6 +14,7 @@ from typing import Literal
 
 from e2etrust_agent.client import AgentClient
 from e2etrust_core.errors import E2ETrustError
+from e2etrust_core.signed_answer import read_key_set
 from e2etrust_nova.host_setup import items
 from e2etrust_nova.host_setup.tree import Tree
 
@@ -109,6 +110,18 @@ def _configuration(machine: Machine) -> Iterator[Check]:
     yield Check("agent-conf", "pass", "it is there, and its owner's only")
 
 
+def _verifier_keys(machine: Machine) -> Iterator[Check]:
+    conf = _parsed(machine.tree.read(items.AGENT_CONF) or b"")
+    file = conf.get("agent", "verifier_keys", fallback="")
+    if not file:
+        reason = "whoever may write to the message bus can answer in the verifier's place"
+        remedy = f"set [agent] verifier_keys in {items.AGENT_CONF}"
+        yield Check("verifier-keys", "warn", reason, remedy)
+        return
+    read_key_set(machine.tree.path(file))
+    yield Check("verifier-keys", "pass", "the verifier is known by its keys")
+
+
 def _evidence(machine: Machine) -> Iterator[Check]:
     conf = _parsed(machine.tree.read(items.AGENT_CONF) or b"")
 
@@ -151,6 +164,7 @@ _CHECKS: tuple[tuple[str, Callable[[Machine], Iterator[Check]]], ...] = (
     ("hook", _hook),
     ("libvirt", _libvirt),
     ("agent-conf", _configuration),
+    ("verifier-keys", _verifier_keys),
     ("evidence", _evidence),
     ("agent", _agent),
 )

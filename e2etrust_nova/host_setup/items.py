@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from e2etrust_core.signed_answer import VerifierKeysError, read_key_set
 from e2etrust_nova.errors import HostSetupError
 from e2etrust_nova.host_setup import agent_conf, templates
 from e2etrust_nova.host_setup.tree import Tree
@@ -16,6 +17,7 @@ HOOK = "/etc/libvirt/hooks/qemu"
 #: of them can refuse a start.
 HOOK_BESIDE = "/etc/libvirt/hooks/qemu.d/50-e2etrust"
 AGENT_CONF = "/etc/e2etrust/agent.conf"
+VERIFIER_KEYS = "/etc/e2etrust/verifier-keys.json"
 UNIT = "/etc/systemd/system/e2etrust-agent.service"
 LOGROTATE = "/etc/logrotate.d/e2etrust"
 DIRECTORIES = {"/etc/e2etrust": 0o755, "/var/log/e2etrust": 0o750}
@@ -32,10 +34,13 @@ class Done:
     note: str = ""
 
 
-def install(tree: Tree, commands: Path, nova_conf: Path) -> list[Done]:
+def install(
+    tree: Tree, commands: Path, nova_conf: Path, verifier_keys: Path | None = None
+) -> list[Done]:
     """Put everything in place; what is there already stays as it is.
 
     :param commands: the directory of this software's commands.
+    :param verifier_keys: the verifier's public keys (a JWK set), to be known by from now on.
     :raises HostSetupError: something of somebody else is in the way; nothing after it was done.
     """
     if not (commands / templates.HOOK_COMMAND).is_file():
@@ -44,7 +49,10 @@ def install(tree: Tree, commands: Path, nova_conf: Path) -> list[Done]:
             remedy="pip install 'e2etrust[host]' in the environment that this command is run from",
         )
     done = [_directory(tree, name, mode) for name, mode in DIRECTORIES.items()]
-    done.append(_configuration(tree, nova_conf))
+    if verifier_keys is not None:
+        done.append(_file(tree, VERIFIER_KEYS, _key_set(verifier_keys), 0o644))
+    pinned = verifier_keys is not None or tree.read(VERIFIER_KEYS) is not None
+    done.append(_configuration(tree, nova_conf, VERIFIER_KEYS if pinned else None))
     done.append(_file(tree, UNIT, templates.unit(commands), 0o644))
     done.append(_file(tree, LOGROTATE, templates.logrotate(), 0o644))
     # Last: libvirt must not find a gate before there is anything behind it.
@@ -78,13 +86,25 @@ def _directory(tree: Tree, name: str, mode: int) -> Done:
     return Done(name, "created" if tree.make_directory(name, mode) else "unchanged")
 
 
-def _configuration(tree: Tree, nova_conf: Path) -> Done:
-    if tree.read(AGENT_CONF) is not None:
-        return Done(AGENT_CONF, "unchanged", "it is the operator's")
-    content, whole = agent_conf.first(nova_conf)
+def _configuration(tree: Tree, nova_conf: Path, pinned: str | None) -> Done:
+    there = tree.read(AGENT_CONF)
+    if there is not None:
+        told = "" if pinned is None or pinned.encode() in there else "; set [agent] verifier_keys"
+        return Done(AGENT_CONF, "unchanged", f"it is the operator's{told}")
+    content, whole = agent_conf.first(nova_conf, pinned)
     tree.write(AGENT_CONF, content, 0o600)
     note = "" if whole else f"set transport_url in it: {nova_conf} names none"
     return Done(AGENT_CONF, "created", note)
+
+
+def _key_set(path: Path) -> bytes:
+    try:
+        read_key_set(path)
+        return path.read_bytes()
+    except (VerifierKeysError, OSError) as exc:
+        raise HostSetupError(
+            str(getattr(exc, "reason", exc)), remedy=VerifierKeysError.remedy
+        ) from None
 
 
 def _hook(tree: Tree, content: bytes) -> Done:

@@ -36,7 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.undo:
             done = items.undo(tree)
         else:
-            done = items.install(tree, arguments.commands, arguments.nova_conf)
+            done = items.install(
+                tree, arguments.commands, arguments.nova_conf, arguments.verifier_keys
+            )
     except HostSetupError as exc:
         _tell_refusal(exc, as_json=arguments.json)
         return 1
@@ -72,6 +74,13 @@ def _parser() -> argparse.ArgumentParser:
         default=Path("/etc/nova/nova.conf"),
         metavar="FILE",
         help="whose host name and message bus the agent's first configuration takes",
+    )
+    parser.add_argument(
+        "--verifier-keys",
+        type=Path,
+        metavar="FILE",
+        help="the verifier's public keys, as e2etrust-manage key jwks writes them: nobody else"
+        " answers in its place",
     )
     return parser
 

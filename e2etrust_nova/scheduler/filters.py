@@ -17,7 +17,7 @@ from e2etrust_core.trust_names import MIN_LEVEL_SPEC, NOTHING, TRUST_SPEC, UNREA
 from e2etrust_nova.conf import scheduler as options
 from e2etrust_nova.demand import demand_of_request, demands_of_aggregates
 from e2etrust_nova.scheduler.process_view import ProcessViews
-from e2etrust_nova.scheduler.verifier import VerifierClient
+from e2etrust_nova.scheduler.verifier import verifier_client
 from e2etrust_nova.scheduler.view import NEVER, LeaseView, Source
 
 LOG = logging.getLogger(__name__)
@@ -72,11 +72,7 @@ class TrustedHostFilter(filters.BaseHostFilter):
         return passed
 
     def _source(self) -> Source:
-        chosen = self._options
-        client = VerifierClient(
-            nova.conf.CONF, url=chosen.transport_url, timeout=chosen.rpc_timeout
-        )
-        return client.lease_delta
+        return verifier_client(nova.conf.CONF, self._options).lease_delta
 
     def _log_refused(
         self,

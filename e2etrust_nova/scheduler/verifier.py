@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import oslo_messaging as messaging
@@ -14,6 +15,7 @@ from oslo_log import log as logging
 from e2etrust_core import wire
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.messages import EXCHANGE, VERIFIER_TOPIC, DeltaRequest, LeaseDelta, read_reply
+from e2etrust_core.signed_answer import PinnedKeys
 from e2etrust_nova.errors import NovaSideError
 
 LOG = logging.getLogger(__name__)
@@ -34,12 +36,16 @@ class VerifierClient:
 
     :param url: transport URL of the bus, empty for the transport that Nova has open.
     :param timeout: seconds that a question takes at the most.
+    :param keys: by which answers are known; None: any answer is taken.
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, *, url: str, timeout: float) -> None:
+    def __init__(
+        self, conf: cfg.ConfigOpts, *, url: str, timeout: float, keys: PinnedKeys | None = None
+    ) -> None:
         self._conf = conf
         self._url = url
         self._timeout = timeout
+        self._keys = keys
         self._client: Any = None
         self._stuck: threading.Thread | None = None
 
@@ -49,17 +55,23 @@ class VerifierClient:
         :raises VerifierDownError: no answer in time, or no way to ask.
         :raises RemoteRefusal: the verifier answered with a refusal.
         :raises InputError: the answer is not one.
+        :raises E2ETrustError: it is not signed as it must be (:mod:`e2etrust_core.signed_answer`).
         """
-        return read_reply(LeaseDelta, self._bounded_call(DeltaRequest(since)))
+        request = wire.to_dict(DeltaRequest(since))
+        if self._keys is None:
+            return read_reply(LeaseDelta, self._bounded_call({}, request))
+        question = self._keys.question("lease_delta", request)
+        answer = self._bounded_call(question.context(), request)
+        return read_reply(LeaseDelta, question.reply(answer))
 
-    def _bounded_call(self, request: DeltaRequest) -> Any:
+    def _bounded_call(self, context: dict[str, Any], request: dict[str, Any]) -> Any:
         # With its broker gone oslo.messaging waits without end for its first connection,
         # whatever the call's timeout: so the call has a thread of its own, one at a time.
         if self._stuck is not None and self._stuck.is_alive():
             raise VerifierDownError("the message bus does not take the question")
         outcome = _Outcome()
         thread = threading.Thread(
-            target=self._call, args=(request, outcome), name="e2etrust-delta", daemon=True
+            target=self._call, args=(context, request, outcome), name="e2etrust-delta", daemon=True
         )
         self._stuck = thread
         thread.start()
@@ -69,9 +81,9 @@ class VerifierClient:
             raise outcome.error
         return outcome.answer
 
-    def _call(self, request: DeltaRequest, outcome: _Outcome) -> None:
+    def _call(self, context: dict[str, Any], request: dict[str, Any], outcome: _Outcome) -> None:
         try:
-            outcome.answer = self._rpc().call({}, "lease_delta", request=wire.to_dict(request))
+            outcome.answer = self._rpc().call(context, "lease_delta", request=request)
         except messaging.MessagingTimeout:
             outcome.error = VerifierDownError(f"no answer in {self._timeout:g} s")
         except messaging.MessageUndeliverable:
@@ -99,6 +111,12 @@ class VerifierClient:
                 transport_options=messaging.TransportOptions(at_least_once=True),
             )
         return self._client
+
+
+def verifier_client(conf: cfg.ConfigOpts, chosen: cfg.ConfigOpts.GroupAttr) -> VerifierClient:
+    """Return a client as the options of group ``[e2etrust]`` have it."""
+    keys = PinnedKeys(Path(chosen.verifier_keys)) if chosen.verifier_keys else None
+    return VerifierClient(conf, url=chosen.transport_url, timeout=chosen.rpc_timeout, keys=keys)
 
 
 class _Outcome:

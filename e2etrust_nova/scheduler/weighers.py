@@ -18,7 +18,7 @@ from nova.scheduler import utils as scheduler_utils
 from e2etrust_nova.conf import scheduler as options
 from e2etrust_nova.demand import demand_of_request
 from e2etrust_nova.scheduler.process_view import ProcessViews
-from e2etrust_nova.scheduler.verifier import VerifierClient
+from e2etrust_nova.scheduler.verifier import verifier_client
 from e2etrust_nova.scheduler.view import NEVER
 
 MULTIPLIER = "e2etrust_freshness_weight_multiplier"
@@ -60,8 +60,4 @@ class FreshnessWeigher(weights.BaseHostWeigher):
         return weight
 
     def _source(self) -> Any:
-        chosen = self._options
-        client = VerifierClient(
-            nova.conf.CONF, url=chosen.transport_url, timeout=chosen.rpc_timeout
-        )
-        return client.lease_delta
+        return verifier_client(nova.conf.CONF, self._options).lease_delta

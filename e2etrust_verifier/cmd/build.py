@@ -11,7 +11,8 @@ from oslo_config import cfg
 from e2etrust_core import crypto
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.keys import CastellanKeys
-from e2etrust_verifier.trust import records
+from e2etrust_verifier.rpc.signing import AnswerSigner
+from e2etrust_verifier.trust import records, sm2_records
 from e2etrust_verifier.trust.endorsement import Endorsement
 from e2etrust_verifier.trust.policies import PolicyStore
 from e2etrust_verifier.trust.surroundings import Settings, Surroundings
@@ -35,6 +36,14 @@ def surroundings(
         signer=records.load_signer(Path(chosen.signing_key)),
         keys=CastellanKeys(conf),
         changed=changed,
+    )
+
+
+def answer_signer(conf: cfg.ConfigOpts) -> AnswerSigner:
+    """:raises SigningKeyError: a key cannot be used."""
+    usual, sm2 = Path(conf.verifier.signing_key), _path(conf.verifier.sm2_signing_key)
+    return AnswerSigner(
+        records.load_signer(usual), None if sm2 is None else sm2_records.load_signer(sm2)
     )
 
 

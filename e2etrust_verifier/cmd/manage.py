@@ -89,6 +89,10 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument(
         "--sm2", action="store_true", help="the key for results of Chinese suites instead"
     )
+    jwks = _add(key, "jwks", _key_jwks, "write the public keys, for hosts and schedulers to pin")
+    jwks.add_argument(
+        "--retired", action="store_true", help="with retired_keys, while workers sign with one yet"
+    )
     policy = nouns.add_parser("policy", help="host policies").add_subparsers(required=True)
     _add(policy, "check", _policy_check, "check a policy file", "file")
     _add(policy, "accept", _policy_accept, "let a policy count that is older or altered", "file")
@@ -136,6 +140,12 @@ def _key_create(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:
     records.create_key(Path(conf.verifier.signing_key))
     (key,) = records.published_keys(conf)["keys"][:1]
     return [{"file": conf.verifier.signing_key, "kid": key["kid"]}]
+
+
+def _key_jwks(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:
+    # One document and no table, whichever format is asked for.
+    arguments.format = "document"
+    return [records.published_keys(conf, retired=arguments.retired)]
 
 
 def _sm2_key_create(name: str) -> dict[str, Any]:

@@ -117,6 +117,10 @@ class Checks(upgradecheck.UpgradeCommands):
         """This release can read what is known of every host."""
         return self._stored(stored.unusable_hosts, Code.WARNING)
 
+    def verifier_keys(self) -> Result:
+        """Every host knows the verifier by its keys: nobody else can answer in its place."""
+        return self._stored(stored.unpinning_hosts, Code.WARNING)
+
     def agents(self) -> Result:
         """No agent is older than this release takes reports from."""
         return self._stored(stored.old_agents, Code.WARNING)
@@ -145,6 +149,7 @@ class Checks(upgradecheck.UpgradeCommands):
         ("Signing keys", signing_keys),
         ("Challenge keys", challenge_keys),
         ("Hosts", hosts),
+        ("Verifier keys on hosts", verifier_keys),
         ("Agents", agents),
         ("Workers", workers),
     )

@@ -62,7 +62,7 @@ def serve(conf: cfg.ConfigOpts, stop: threading.Event) -> None:
     migration.require_current(database)
     keeper = _trait_keeper(conf, database)
     around = build.surroundings(conf, database, _waker(keeper))
-    server = make_server(conf, VerifierEndpoint(around))
+    server = make_server(conf, VerifierEndpoint(around), build.answer_signer(conf))
     housekeeper = Housekeeper(around, conf.verifier.sweep_interval)
     tellers = rounds(database, telling.destinations(conf), around.now, conf.outbox.interval)
     revoker = revoking.reconciler(conf, database, around.now)

@@ -189,6 +189,13 @@ def failed_states(session: Session) -> list[HostState]:
     return list(session.scalars(query.where(HostState.failed != "[]").order_by(HostState.host)))
 
 
+def pinning_no_keys(session: Session) -> list[str]:
+    """Return the enrolled hosts that attested and said that any answer is good to them."""
+    query = sa.select(Host.name).join(HostState, HostState.host == Host.name)
+    query = query.where(HostState.pins_verifier.is_(False)).order_by(Host.name)
+    return list(session.scalars(query))
+
+
 def add(session: Session, host: Host, *, held: bool, now: datetime) -> None:
     """Write the record.  Raises DBDuplicateEntry at commit where the name is taken."""
     session.add(host)
@@ -199,7 +206,7 @@ def add(session: Session, host: Host, *, held: bool, now: datetime) -> None:
     # What was known of another TPM under that name is nothing to measure this one by.
     state.clock = state.reset_count = state.restart_count = None
     state.ima = state.attested_at = state.policy = None
-    state.said = state.said_at = None
+    state.said = state.said_at = state.pins_verifier = None
     touch(session, state)
 
 

@@ -57,7 +57,9 @@ class HostState(Base):
     the newest authentic quote (TPMS_CLOCK_INFO); ``ima`` (JSON) is how far its IMA list was good;
     ``level`` is that of its lease, 0 without one; ``policy`` is by which it was appraised last;
     ``code`` is always that of the first check in ``failed``; ``said`` is a digest of the last
-    outcome that was written down as a verdict, at ``said_at``.
+    outcome that was written down as a verdict, at ``said_at``; ``pins_verifier``: its agent says
+    that it takes only answers signed by keys that it was told beforehand, None where it has not
+    attested since.
     """
 
     __tablename__ = "host_states"
@@ -80,6 +82,7 @@ class HostState(Base):
     code: Mapped[str | None] = mapped_column(WORD, index=True)
     said: Mapped[str | None] = mapped_column(ID)
     said_at: Mapped[datetime | None] = mapped_column(Moment)
+    pins_verifier: Mapped[bool | None] = mapped_column(sa.Boolean)
 
     @validates("failed")
     def _keep_code(self, _key: str, failed: str) -> str:

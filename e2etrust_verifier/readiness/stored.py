@@ -49,6 +49,13 @@ def unusable_hosts(session: Session, _now: datetime) -> list[str]:
     return [one for one in told if one]
 
 
+def unpinning_hosts(session: Session, _now: datetime) -> list[str]:
+    """Hosts whose agents know the verifier by no key."""
+    told = "take any answer for the verifier's: set [agent] verifier_keys there"
+    found = _of(set(hosts.pinning_no_keys(session)), told)
+    return [found] if found else []
+
+
 def wrong_challenge_keys(session: Session, now: datetime) -> list[str]:
     told = []
     for key in challenge_keys.everyone(session):

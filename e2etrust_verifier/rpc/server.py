@@ -17,6 +17,7 @@ from oslo_messaging.rpc.server import RPCServer
 from e2etrust_core.messages import EXCHANGE, GIVE_UP_AFTER, VERIFIER_TOPIC, reply_error
 from e2etrust_verifier.conf.load import THREADS
 from e2etrust_verifier.rpc.endpoint import VerifierEndpoint
+from e2etrust_verifier.rpc.signing import AnswerSigner, SigningDispatcher
 from e2etrust_verifier.rpc.transport import rpc_transport
 from e2etrust_verifier.rpc.waiting_line import WaitingLine, urgency_of
 from e2etrust_verifier.trust.errors import VerifierBusy
@@ -31,6 +32,7 @@ class AdmittingServer(RPCServer):
     """Lets calls wait in a line of ours, not in the thread pool's, which knows no urgency."""
 
     line: WaitingLine
+    signer: AnswerSigner
 
     def _on_incoming(self, incoming: Any) -> None:
         call = incoming[0]
@@ -48,7 +50,7 @@ class AdmittingServer(RPCServer):
 
     def _refuse(self, call: Any, retry_after: float) -> None:
         try:
-            call.reply(reply_error(VerifierBusy(retry_after)))
+            call.reply(self.signer.signed(call, reply_error(VerifierBusy(retry_after))))
         except Exception:
             LOG.exception("a busy verifier's refusal cannot be sent")
 
@@ -74,7 +76,7 @@ def _transport(conf: cfg.ConfigOpts) -> Any:
     return rpc_transport(conf)
 
 
-def make_server(conf: cfg.ConfigOpts, endpoint: VerifierEndpoint) -> Any:
+def make_server(conf: cfg.ConfigOpts, endpoint: VerifierEndpoint, signer: AnswerSigner) -> Any:
     """Return the server, not started; executor_thread_pool_size is the number of its threads."""
     transport = _transport(conf)
     name = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
@@ -83,5 +85,7 @@ def make_server(conf: cfg.ConfigOpts, endpoint: VerifierEndpoint) -> Any:
         transport, target, [endpoint], executor="threading", server_cls=AdmittingServer
     )
     server.line = WaitingLine(conf.verifier.busy_after, conf.verifier.waiting_max)
+    server.signer = signer
+    server.dispatcher = SigningDispatcher(server.dispatcher, signer)
     oslo_messaging.opts.set_defaults(conf, executor_thread_pool_size=THREADS)
     return server

@@ -90,6 +90,7 @@ def attest(around: Surroundings, request: AttestRequest) -> AttestResult:
         state, checks, news = appraisal.settle(session, around, case, found, request.evidence)
         trusted = all(c.outcome == "pass" for c in checks)
         now = around.now()
+        state.pins_verifier = request.pins_verifier
         if news:
             recording.record(session, case, found, request, now)
         seconds = case.policy.lease_at(now)

@@ -62,13 +62,14 @@ def create_key(path: Path) -> None:
     write_key(path, pem)
 
 
-def published_keys(conf: cfg.ConfigOpts) -> dict[str, Any]:
-    """Return the JWK set of the current key and the retired ones.
+def published_keys(conf: cfg.ConfigOpts, *, retired: bool = True) -> dict[str, Any]:
+    """Return the JWK set of the current keys.
 
+    :param retired: with the retired ones.
     :raises SigningKeyError: one of them cannot be read.
     """
     keys = [_private_key(Path(conf.verifier.signing_key)).public_key()]
-    keys += [_public_key(Path(path)) for path in conf.verifier.retired_keys]
+    keys += [_public_key(Path(path)) for path in conf.verifier.retired_keys if retired]
     published = [_jwk(key) for key in keys]
     if conf.verifier.sm2_signing_key:
         published.append(sm2_records.load_signer(Path(conf.verifier.sm2_signing_key)).jwk)

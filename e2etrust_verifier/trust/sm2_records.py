@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attestation results signed with SM2 over SM3, for clouds whose suites are Chinese.
+"""What the verifier signs with SM2 over SM3, for hosts of Chinese suites.
 
-JOSE has no registered name for that; ``SM2-SM3`` is ours: r and s, 32 bytes each, over
-SM3(Z_A || signing input) with the default identity (GB/T 32918.2, GM/T 0009).
+See :mod:`e2etrust_core.jws`.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from e2etrust_core import wire
-from e2etrust_core.appraisal.result_token import SM2_ALGORITHM, SM2_CURVE
 from e2etrust_core.crypto.sm2_signing import Sm2PrivateKey, generate_key
 from e2etrust_core.errors import InputError
+from e2etrust_core.jws import SM2_ALGORITHM, SM2_CURVE
 from e2etrust_verifier.trust.signing_keys import (
     SigningKeyError,
     base64url,

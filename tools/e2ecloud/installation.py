@@ -61,6 +61,13 @@ def configure_verifier(site: Site, user_id: str) -> None:
     (cloud.etc / "e2etrust/host-policy.d/compute.yaml").write_text(policy.render(cloud))
 
 
+def pin_verifier(site: Site, keys: str) -> None:
+    """The keys that the verifier is known by, on the controller and on each host."""
+    cloud = site.cloud
+    for etc in (cloud.etc, *(cloud.host_dir(host) / "etc" for host in HOSTS)):
+        (etc / "e2etrust/verifier-keys.json").write_text(keys)
+
+
 def _write(cloud: Cloud, files: Mapping[str, str]) -> None:
     for path, text in files.items():
         creds.write_private(cloud.etc / path, text)

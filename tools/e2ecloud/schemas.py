@@ -99,8 +99,12 @@ def discover_hosts(site: Site, space: ns.Namespace) -> None:
     _command(site, space, "nova", _manage(site, "nova", "cell_v2", "discover_hosts"))
 
 
-def prepare_verifier(site: Site, space: ns.Namespace) -> None:
-    """The verifier's schema and signing key, as doc/admin tells an operator to make them."""
+def prepare_verifier(site: Site, space: ns.Namespace) -> str:
+    """The verifier's schema and signing key, as doc/admin tells an operator to make them.
+
+    Returns the key set that hosts and schedulers know it by.
+    """
     manage = [f"{site.cloud.bin}/e2etrust-manage", "--config-file", "/etc/e2etrust/verifier.conf"]
     for command in (("db", "sync"), ("key", "create")):
         _command(site, space, "e2etrust", [*manage, *command])
+    return process.run(space, [*manage, "key", "jwks"])

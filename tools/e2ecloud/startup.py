@@ -136,7 +136,8 @@ class Startup:
         """The verifier, and then the agents, which enrol by themselves."""
         if self._site.cloud.plain:
             return
-        schemas.prepare_verifier(self._site, self._space)
+        keys = schemas.prepare_verifier(self._site, self._space)
+        installation.pin_verifier(self._site, keys)
         for name in ("e2etrust-verifier", "e2etrust-api"):
             self._start(name)
         for host in HOSTS:

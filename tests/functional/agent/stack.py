@@ -38,6 +38,7 @@ retry_interval = 0.3
 retry_interval_max = 1
 start_jitter = 0
 start_grace = 30
+verifier_keys = {directory}/verifier-keys.json
 """
 PATIENCE = 40.0
 
@@ -72,6 +73,7 @@ class Stack:
         )
         self.client = AgentClient(self.directory / "run/agent.sock")
         self.manage("db", "sync")
+        (self.directory / "verifier-keys.json").write_text(self.manage("key", "jwks"))
 
     def accept(self) -> None:
         """Have the policy accept what the TPM says now."""

@@ -7,6 +7,7 @@ TPM; stubs stand for what would reach out of the machine, and write down how the
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -103,6 +104,10 @@ def test_agent_and_hook_are_in_place_and_libvirtd_looks_again(stacked):
     conf = stacked.conf("e2etrust/agent.conf")
     assert stacked.etc("e2etrust/agent.conf").stat().st_mode & 0o777 == 0o600
     assert conf["agent"]["tcti"] == f"swtpm:path={stacked.work}/data/e2etrust/tpm/tpm.sock"
+    (key,) = json.loads(stacked.etc("e2etrust/verifier-keys.json").read_text())["keys"]
+    assert key["crv"] == "P-256"
+    for pinned in (conf["agent"], stacked.conf("nova/nova.conf")["e2etrust"]):
+        assert pinned["verifier_keys"] == "/etc/e2etrust/verifier-keys.json"
     assert "e2etrust-libvirt-hook" in stacked.etc("libvirt/hooks/qemu").read_text()
     assert stacked.called("systemctl restart libvirtd")
     assert stacked.conf("nova/nova-cpu.conf")["libvirt"]["swtpm_enabled"] == "True"
@@ -152,6 +157,7 @@ def test_compute_node_has_the_agent_alone(tmp_path):
     assert node.called("attestation host enrol")
     assert not node.called("policy learn")
     assert not node.called("user create e2etrust")
+    assert "a-key" in node.etc("e2etrust/verifier-keys.json").read_text()
     assert node.conf("e2etrust/agent.conf")["DEFAULT"]["transport_url"].startswith("rabbit://")
 
 

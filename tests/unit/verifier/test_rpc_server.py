@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import oslo_messaging
@@ -12,8 +13,14 @@ from oslo_config import cfg
 from oslo_messaging import conffixture
 
 from e2etrust_core.messages import EXCHANGE, GIVE_UP_AFTER, VERIFIER_TOPIC
+from e2etrust_core.signed_answer import PinnedKeys
 from e2etrust_verifier.conf import verifier
 from e2etrust_verifier.rpc.server import make_server
+from e2etrust_verifier.rpc.signing import AnswerSigner
+from e2etrust_verifier.rpc.waiting_line import WaitingLine
+from tests.unit.verifier_key import new_signer, pin
+
+SIGNER = new_signer()
 
 
 class Endpoint:
@@ -31,7 +38,7 @@ def conf() -> Iterator[cfg.ConfigOpts]:
     options = conffixture.ConfFixture(made, transport_url="fake://")
     options.setUp()
     made.set_override("control_exchange", "another")
-    server = make_server(made, Endpoint())
+    server = make_server(made, Endpoint(), AnswerSigner(SIGNER))
     server.start()
     try:
         yield made
@@ -41,15 +48,30 @@ def conf() -> Iterator[cfg.ConfigOpts]:
         options.cleanUp()
 
 
-def ask(conf: cfg.ConfigOpts) -> dict[str, Any]:
+def ask(conf: cfg.ConfigOpts, context: dict[str, Any] | None = None) -> dict[str, Any]:
     target = oslo_messaging.Target(exchange=EXCHANGE, topic=VERIFIER_TOPIC)
     transport = oslo_messaging.get_rpc_transport(conf)
     client = oslo_messaging.get_rpc_client(transport, target, timeout=5)
-    return client.call({}, "lease_delta", request={"since": 1})
+    return client.call(context or {}, "lease_delta", request={"since": 1})
 
 
 def test_verifier_is_found_whatever_control_exchange_its_configuration_names(conf):
     assert ask(conf) == {"asked": {"since": 1}}
+
+
+def test_answer_is_signed_for_who_wants_it_so(conf, tmp_path):
+    pinned = PinnedKeys(pin(tmp_path / "keys.json", SIGNER))
+    question = pinned.question("lease_delta", {"since": 1})
+    assert question.reply(ask(conf, question.context())) == {"asked": {"since": 1}}
+
+
+def test_refusal_of_a_busy_verifier_is_signed_too(conf, tmp_path, monkeypatch):
+    take = WaitingLine.take
+    monkeypatch.setattr(WaitingLine, "take", lambda line: replace(take(line), retry_after=3.0))
+    pinned = PinnedKeys(pin(tmp_path / "keys.json", SIGNER))
+    question = pinned.question("lease_delta", {"since": 1})
+    error = question.reply(ask(conf, question.context()))["error"]
+    assert (error["code"], error["retry_after"]) == ("BUSY", 3.0)
 
 
 NO_CALLS = [

@@ -168,6 +168,13 @@ def _host(session, name: str, suite: str, failed: str) -> None:
     session.add(HostState(host=name, generation=1, held=False, since=NOW, failed=failed))
 
 
+def _takes_any_answer(session) -> None:
+    for name, pins in (("pins", True), ("silent", None), ("believes", False)):
+        _host(session, name, "sm2-sm3", "[]")
+        session.flush()
+        session.get(HostState, name).pins_verifier = pins
+
+
 def _report(session, message: str, ago: timedelta) -> None:
     events.add(session, "report-refused", message, now=NOW - ago, host="host1")
 
@@ -178,6 +185,7 @@ def _report(session, message: str, ago: timedelta) -> None:
         # Its row is fresh when it is looked at, however long ago this file was read.
         (lambda s: workers.seen(s, "w", "m", datetime.now(UTC)), "Workers", "1 e2etrust-verifier"),
         (lambda s: _report(s, OLD_REPORT, timedelta(hours=1)), "Agents", "(host1)"),
+        (_takes_any_answer, "Verifier keys on hosts", "1 hosts (believes) take any answer"),
         (lambda s: _host(s, "h", "sm9", "[]"), "Hosts", "1 hosts (h) have a suite"),
         (lambda s: _host(s, "h", "sm2-sm3", "{"), "Hosts", "cannot be read"),
         (lambda s: challenge_keys.add(s, "00", b"short", NOW), "Challenge keys", "is none"),
@@ -192,7 +200,7 @@ def _report(session, message: str, ago: timedelta) -> None:
             "clocks",
         ),
     ],
-    ids=["worker", "agent", "suite", "state", "no key", "old key", "key to come"],
+    ids=["worker", "agent", "no keys", "suite", "state", "no key", "old key", "key to come"],
 )
 def test_rows_of_another_release_are_named(place, capsys, row, name, word):
     Database(configuration.load([str(place / "verifier.conf")])).write(row)

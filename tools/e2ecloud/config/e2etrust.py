@@ -8,6 +8,8 @@ from e2ecloud.config.shared import AUTH_URL, Site
 from e2ecloud.ini import Ini
 from e2ecloud.layout import REGION, Cloud, Host
 
+VERIFIER_KEYS = "/etc/e2etrust/verifier-keys.json"
+
 
 def verifier(site: Site, user_id: str) -> Ini:
     """verifier.conf; ``user_id`` is the verifier's own account, which tenants let read keys."""
@@ -39,6 +41,7 @@ def agent(site: Site, host: Host) -> Ini:
             "tcti": tpm.TCTI,
             "suite": "ecc-p256-sha256",
             "event_log": firmware.EVENT_LOG,
+            "verifier_keys": VERIFIER_KEYS,
         },
     }
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from e2ecloud.config.e2etrust import VERIFIER_KEYS
 from e2ecloud.config.shared import AUTH_URL, SERVICE_TOKENS, Site
 from e2ecloud.ini import Ini, Section
 from e2ecloud.layout import CONTROLLER_IP, REGION, Host
@@ -122,5 +123,5 @@ def _common(site: Site) -> Ini:
     }
     if not site.cloud.plain:
         # Empty: the scheduler asks the verifier over Nova's own broker.
-        sections["e2etrust"] = {"transport_url": ""}
+        sections["e2etrust"] = {"transport_url": "", "verifier_keys": VERIFIER_KEYS}
     return sections

@@ -13,12 +13,25 @@ import pytest
 
 from e2etrust_nova.host_setup import checks, items, main
 from e2etrust_nova.host_setup.checks import Machine, run
-from e2etrust_nova.host_setup.items import AGENT_CONF, HOOK, HOOK_BESIDE, LOGROTATE, UNIT
+from e2etrust_nova.host_setup.items import (
+    AGENT_CONF,
+    HOOK,
+    HOOK_BESIDE,
+    LOGROTATE,
+    UNIT,
+    VERIFIER_KEYS,
+)
 from e2etrust_nova.host_setup.tree import Tree
+from tests.unit.verifier_key import new_signer, pin
 
 COMMANDS = Path(sys.executable).parent
 NOVA = "[DEFAULT]\ntransport_url = rabbit://nova:p%40ss@bus:5672/\nhost = compute-7\n[libvirt]\n"
 FOREIGN = "#!/bin/sh\n# another product's\n"
+
+
+@pytest.fixture
+def keys(tmp_path):
+    return str(pin(tmp_path / "jwks.json", new_signer()))
 
 
 @pytest.fixture
@@ -73,6 +86,28 @@ def test_host_is_set_up(root, capsys):
     assert conf.stat().st_mode & 0o777 == 0o600
     assert "transport_url = rabbit://nova:p%40ss@bus:5672/\n" in conf.read_text()
     assert "host = compute-7\n" in conf.read_text()
+
+
+def test_verifiers_keys_are_pinned_and_replaced(root, keys, capsys):
+    assert done(root, capsys, "--verifier-keys", keys)[VERIFIER_KEYS] == "created"
+    assert f"[agent]\nverifier_keys = {VERIFIER_KEYS}\n" in below(root, AGENT_CONF).read_text()
+    assert below(root, VERIFIER_KEYS).read_text() == Path(keys).read_text()
+    pin(Path(keys), new_signer())
+    assert done(root, capsys, "--verifier-keys", keys)[VERIFIER_KEYS] == "updated"
+    assert below(root, VERIFIER_KEYS).read_text() == Path(keys).read_text()
+
+
+def test_host_that_had_no_keys_is_told_to_name_them(root, keys, capsys):
+    call(root)
+    call(root, "--verifier-keys", keys)
+    assert "set [agent] verifier_keys" in capsys.readouterr().out
+
+
+def test_file_that_is_no_key_set_is_pinned_by_nobody(root, keys, capsys):
+    Path(keys).write_text("{}")
+    assert call(root, "--verifier-keys", keys) == 1
+    assert "key jwks" in capsys.readouterr().err
+    assert not below(root, VERIFIER_KEYS).exists()
 
 
 def test_set_up_twice_changes_nothing(root, capsys):
@@ -218,8 +253,8 @@ def test_host_that_was_not_set_up_fails_and_is_told_what_to_do(root):
     assert all(row.remedy for row in rows.values() if row.outcome != "pass")
 
 
-def test_host_that_is_ready_passes(root):
-    call(root)
+def test_host_that_is_ready_passes(root, keys):
+    call(root, "--verifier-keys", keys)
     for name in (
         "dev/tpmrm0",
         "sys/kernel/security/tpm0/binary_bios_measurements",
@@ -231,6 +266,17 @@ def test_host_that_is_ready_passes(root):
     found = outcomes(root)
     assert found.pop("agent") == "fail"  # none runs here
     assert set(found.values()) == {"pass"}
+
+
+def test_host_that_knows_the_verifier_by_no_key_is_told(root):
+    call(root)
+    assert outcomes(root)["verifier-keys"] == "warn"
+
+
+def test_keys_that_are_gone_are_told(root, keys):
+    call(root, "--verifier-keys", keys)
+    below(root, VERIFIER_KEYS).unlink()
+    assert outcomes(root)["verifier-keys"] == "fail"
 
 
 def test_libvirtd_from_before_the_hook_is_told(root):

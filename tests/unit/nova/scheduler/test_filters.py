@@ -40,7 +40,7 @@ class Verifier:
 @pytest.fixture
 def verifier(monkeypatch: pytest.MonkeyPatch) -> Verifier:
     made = Verifier()
-    monkeypatch.setattr(filters, "VerifierClient", lambda *_args, **_kwargs: made)
+    monkeypatch.setattr(filters, "verifier_client", lambda *_args, **_kwargs: made)
     return made
 
 

@@ -23,7 +23,10 @@ from e2etrust_core.messages import (
     reply_error,
     reply_ok,
 )
+from e2etrust_core.signed_answer import PinnedKeys
 from e2etrust_nova.scheduler.verifier import VerifierClient, VerifierDownError
+from e2etrust_nova.scheduler.view import LeaseView
+from tests.unit.verifier_key import new_signer, pin
 
 
 class Endpoint:
@@ -70,8 +73,8 @@ def serve(bus, request):
     return start
 
 
-def client(conf: cfg.ConfigOpts, timeout: float = 5.0) -> VerifierClient:
-    return VerifierClient(conf, url="", timeout=timeout)
+def client(conf: cfg.ConfigOpts, timeout: float = 5.0, keys: Any = None) -> VerifierClient:
+    return VerifierClient(conf, url="", timeout=timeout, keys=keys)
 
 
 def test_answer_comes_back_as_a_value(conf, serve):
@@ -87,6 +90,14 @@ def test_refusal_of_the_verifier_is_raised_as_it_said(conf, serve):
     with pytest.raises(RemoteRefusal) as caught:
         client(conf).lease_delta(0)
     assert caught.value.code == "INTERNAL"
+
+
+def test_host_that_answers_in_the_verifiers_place_draws_no_server_to_itself(conf, serve, tmp_path):
+    serve(lambda _request: reply_ok(LeaseDelta(1, True, [HostTrust("mine", 3600.0, level=9)])))
+    keys = PinnedKeys(pin(tmp_path / "keys.json", new_signer()))
+    view = LeaseView(client(conf, keys=keys).lease_delta, retry_interval=0)
+    view.refresh()
+    assert view.deadlines() == {}
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def asked(monkeypatch) -> list[int]:
             questions.append(since)
             return LeaseDelta(7, True, LEASES)
 
-    monkeypatch.setattr(weighers, "VerifierClient", lambda *_args, **_kwargs: Verifier())
+    monkeypatch.setattr(weighers, "verifier_client", lambda *_args, **_kwargs: Verifier())
     return questions
 
 
