@@ -5,6 +5,8 @@
 name attest for *SECONDS* (0: once each), *AT_ONCE* of them at a time, or *RATE* of them a second
 where that is not 0.  One line of JSON tells what came of it.
 
+They want their answers signed, as agents that pin the verifier's keys do.
+
 They speak oslo.messaging's envelope over plain AMQP, which costs this machine far less than its
 client would: real agents run on machines of their own.  Keys are those of :func:`signer`, and every
 quote is signed afresh over the verifier's nonce.
@@ -33,8 +35,10 @@ from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
 
 from e2etrust_core import wire  # noqa: E402
 from e2etrust_core.evidence.model import HostEvidence  # noqa: E402
+from e2etrust_core.jws import ES256  # noqa: E402
 from e2etrust_core.launch import attest_binding  # noqa: E402
 from e2etrust_core.messages import EXCHANGE, VERIFIER_TOPIC, AttestRequest  # noqa: E402
+from e2etrust_core.signed_answer import SIGN_FOR, SIGNED  # noqa: E402
 from tests.unit.core.software_tpm import SoftwareTpm  # noqa: E402
 
 #: Seconds after which an agent gives up, as [agent] rpc_timeout has it.
@@ -142,6 +146,7 @@ class Load:
             "_reply_q": self._queue,
             "_unique_id": key,
             "_context_give_up_after": TIMEOUT,
+            f"_context_{SIGN_FOR}": {"nonce": key, "algorithm": ES256},
         }
         body = {"oslo.version": "2.0", "oslo.message": json.dumps(inner)}
         message = amqp.Message(
@@ -157,7 +162,7 @@ class Load:
         call = self._calls.pop(inner["_msg_id"], None)
         if call is None:
             return
-        reply = inner["result"]
+        reply = _signed(inner["result"]) if inner["result"] else None
         if reply is None or "error" in reply:
             code = reply["error"]["code"] if reply else "EXCEPTION"
             self.refused[code] = self.refused.get(code, 0) + 1
@@ -203,6 +208,12 @@ class Load:
             "lost": self.lost,
             "cpu": time.process_time(),
         }
+
+
+def _signed(answer: dict[str, Any]) -> Any:
+    """Return the reply in a signed answer; checking it is the work of other machines."""
+    body = answer[SIGNED].split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))["reply"]
 
 
 def main() -> None:

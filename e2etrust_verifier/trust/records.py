@@ -6,15 +6,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jwt
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from oslo_config import cfg
 
 from e2etrust_core import wire
+from e2etrust_core.jws import ES256
 from e2etrust_core.messages import LaunchRecord
 from e2etrust_verifier.trust import sm2_records
 from e2etrust_verifier.trust.signing_keys import (
+    Jws,
     SigningKeyError,
     ec_members,
     read_key,
@@ -23,6 +25,7 @@ from e2etrust_verifier.trust.signing_keys import (
 )
 
 _TYPE = "e2etrust-launch+jwt"
+_ECDSA = ec.ECDSA(hashes.SHA256())
 
 
 class RecordSigner:
@@ -31,14 +34,19 @@ class RecordSigner:
     def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
         self._key = key
         self.jwk = _jwk(key.public_key())
+        self._jws = Jws(ES256, self.jwk["kid"], self._sign)
 
     def sign(self, record: LaunchRecord) -> str:
         return self.sign_claims(wire.to_dict(record), _TYPE)
 
     def sign_claims(self, claims: dict[str, Any], kind: str) -> str:
         """Return *claims* as JWS (compact form), *kind* being its ``typ``."""
-        headers = {"kid": self.jwk["kid"], "typ": kind}
-        return jwt.encode(claims, self._key, algorithm="ES256", headers=headers)
+        return self._jws.of(claims, kind)
+
+    def _sign(self, message: bytes) -> bytes:
+        """Return r and s, 32 bytes each (RFC 7518, 3.4)."""
+        numbers = decode_dss_signature(self._key.sign(message, _ECDSA))
+        return b"".join(number.to_bytes(32, "big") for number in numbers)
 
 
 def load_signer(path: Path) -> RecordSigner:
@@ -82,7 +90,7 @@ def key_id(key: ec.EllipticCurvePublicKey) -> str:
 
 
 def _jwk(key: ec.EllipticCurvePublicKey) -> dict[str, str]:
-    return {**_members(key), "kid": key_id(key), "use": "sig", "alg": "ES256"}
+    return {**_members(key), "kid": key_id(key), "use": "sig", "alg": ES256}
 
 
 def _members(key: ec.EllipticCurvePublicKey) -> dict[str, str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files of private keys, and how a public key is named (RFC 7638)."""
+"""Files of private keys, how a public key is named (RFC 7638), and what a signed text is."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import hashlib
 import json
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from e2etrust_core import wire
 from e2etrust_core.errors import E2ETrustError
 
 
@@ -64,6 +67,24 @@ def ec_members(curve: str, x: int, y: int) -> dict[str, str]:
     numbers = (number.to_bytes(32, "big") for number in (x, y))
     named = zip(("x", "y"), map(base64url, numbers), strict=True)
     return {"kty": "EC", "crv": curve, **dict(named)}
+
+
+class Jws:
+    """JWS in its compact form (RFC 7515, 7.1), put together here: every attestation waits for two.
+
+    :param algorithm: name of JOSE's.
+    :param kid: name of the key.
+    :param sign: makes the signature as the algorithm has it.
+    """
+
+    def __init__(self, algorithm: str, kid: str, sign: Callable[[bytes], bytes]) -> None:
+        self._algorithm, self._kid, self._sign = algorithm, kid, sign
+
+    def of(self, claims: dict[str, Any], kind: str) -> str:
+        """Return *claims* signed, *kind* being the ``typ``."""
+        header = {"alg": self._algorithm, "kid": self._kid, "typ": kind}
+        signed = f"{base64url(wire.to_json(header))}.{base64url(wire.to_json(claims))}"
+        return f"{signed}.{base64url(self._sign(signed.encode()))}"
 
 
 def base64url(data: bytes) -> str:

@@ -11,13 +11,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from e2etrust_core import wire
 from e2etrust_core.crypto.sm2_signing import Sm2PrivateKey, generate_key
 from e2etrust_core.errors import InputError
 from e2etrust_core.jws import SM2_ALGORITHM, SM2_CURVE
 from e2etrust_verifier.trust.signing_keys import (
+    Jws,
     SigningKeyError,
-    base64url,
     ec_members,
     read_key,
     thumbprint,
@@ -31,16 +30,14 @@ class Sm2Signer:
     """Signs claims with one SM2 key."""
 
     def __init__(self, key: Sm2PrivateKey) -> None:
-        self._key = key
         members = ec_members(SM2_CURVE, key.public.x, key.public.y)
-        self._kid = thumbprint(members)
-        self.jwk = {**members, "kid": self._kid, "use": "sig", "alg": SM2_ALGORITHM}
+        kid = thumbprint(members)
+        self.jwk = {**members, "kid": kid, "use": "sig", "alg": SM2_ALGORITHM}
+        self._jws = Jws(SM2_ALGORITHM, kid, key.sign)
 
     def sign_claims(self, claims: dict[str, Any], kind: str) -> str:
         """Return *claims* as JWS (compact form), *kind* being its ``typ``."""
-        header = {"alg": SM2_ALGORITHM, "kid": self._kid, "typ": kind}
-        signed = f"{base64url(wire.to_json(header))}.{base64url(wire.to_json(claims))}"
-        return f"{signed}.{base64url(self._key.sign(signed.encode()))}"
+        return self._jws.of(claims, kind)
 
 
 def create_key(path: Path) -> None:

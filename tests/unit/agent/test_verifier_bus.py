@@ -136,7 +136,7 @@ class Host:
         self.launching.finish(LaunchFinish(challenge.nonce, asked))
 
 
-def test_impostor_on_the_bus_grants_no_lease_and_no_launch(bus, pinned, tmp_path):
+def test_cve_2021_43310_impostor_on_the_bus_grants_no_lease_and_no_launch(bus, pinned, tmp_path):
     host = Host(tmp_path, VerifierBus(bus(grants, NoSigner()), 5, pinned))
     with pytest.raises(AnswerUnsignedError):
         host.launch()
