@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -69,6 +70,10 @@ class HostPolicy:
     until: datetime | None = None
     wider: HostPolicy | None = None
     device_mapper: tuple[DmRule, ...] | None = None
+
+    def speaks_of(self, host: str) -> bool:
+        """Say whether *host* is one of ``hosts``."""
+        return any(fnmatch.fnmatchcase(host, pattern) for pattern in self.hosts)
 
     def lease_at(self, now: datetime) -> float:
         """Return how many seconds a lease may last that is granted *now*: not beyond ``until``."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -194,6 +194,20 @@ def pinning_no_keys(session: Session) -> list[str]:
     query = sa.select(Host.name).join(HostState, HostState.host == Host.name)
     query = query.where(HostState.pins_verifier.is_(False)).order_by(Host.name)
     return list(session.scalars(query))
+
+
+def policy_floors(session: Session) -> dict[str, int]:
+    """Return the highest version that hosts were judged by, of those that were by any."""
+    query = sa.select(HostState.host, HostState.policy_floor)
+    rows = session.execute(query.where(HostState.policy_floor.is_not(None)))
+    return {row[0]: row[1] for row in rows}
+
+
+def lower_policy_floors(session: Session, names: Collection[str], version: int | None) -> None:
+    """Forget that these hosts were judged by anything newer than *version*."""
+    rows = [{"host": name, "policy_floor": version} for name in names]
+    if rows:
+        session.execute(sa.update(HostState), rows)
 
 
 def add(session: Session, host: Host, *, held: bool, now: datetime) -> None:

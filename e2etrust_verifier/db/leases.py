@@ -46,13 +46,13 @@ def end(session: Session, lease_id: str, why: str, now: datetime) -> None:
     session.connection().execute(_END, {"lease": lease_id, "at": now, "why": why})
 
 
-def run_out(session: Session, now: datetime) -> list[str]:
-    """Return hosts whose lease has run out and is not ended yet."""
-    query = sa.select(HostState.host).where(
+def run_out(session: Session, now: datetime) -> dict[str, int | None]:
+    """Return hosts whose lease has run out and is not ended yet, with their ``policy_floor``."""
+    query = sa.select(HostState.host, HostState.policy_floor).where(
         HostState.lease_id.is_not(None),
         sa.or_(HostState.lease_expires_at <= now, HostState.attested_at > now + CLOCKS_AGREE),
     )
-    return list(session.scalars(query))
+    return {row[0]: row[1] for row in session.execute(query)}
 
 
 def levels(session: Session, now: datetime, hosts: Collection[str] | None = None) -> dict[str, int]:

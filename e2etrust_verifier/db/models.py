@@ -59,7 +59,8 @@ class HostState(Base):
     ``code`` is always that of the first check in ``failed``; ``said`` is a digest of the last
     outcome that was written down as a verdict, at ``said_at``; ``pins_verifier``: its agent says
     that it takes only answers signed by keys that it was told beforehand, None where it has not
-    attested since.
+    attested since; ``policy_floor``: the highest version of the policies that it was judged by,
+    None: of none.
     """
 
     __tablename__ = "host_states"
@@ -83,6 +84,7 @@ class HostState(Base):
     said: Mapped[str | None] = mapped_column(ID)
     said_at: Mapped[datetime | None] = mapped_column(Moment)
     pins_verifier: Mapped[bool | None] = mapped_column(sa.Boolean)
+    policy_floor: Mapped[int | None] = mapped_column(sa.Integer)
 
     @validates("failed")
     def _keep_code(self, _key: str, failed: str) -> str:

@@ -23,7 +23,7 @@ from e2etrust_core.appraisal.policy import selection_of
 from e2etrust_core.evidence.model import MAX_DOMAINS, HostEvidence, PcrSelection, RunningDomain
 from e2etrust_verifier.db import answers, events, hosts, launches, verdicts
 from e2etrust_verifier.db.models import Host, HostState, Launch
-from e2etrust_verifier.trust import challenges, standing
+from e2etrust_verifier.trust import challenges, policy_versions, standing
 from e2etrust_verifier.trust.challenges import Drawn
 from e2etrust_verifier.trust.errors import EvidenceStale, HostUnknown, NonceUnknown, TrustError
 from e2etrust_verifier.trust.names import check_host_name
@@ -179,6 +179,7 @@ def settle(
         )
     if found.verdict.trusted and standing.booted_since(state, found.clock):
         raise EvidenceStale("the host was seen to boot again after this was quoted")
+    policy_versions.raise_floor(state, case.policy)
     standing.see_clock(state, found.clock, now)
     if state.policy != case.policy.name:
         state.policy = case.policy.name

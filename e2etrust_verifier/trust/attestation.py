@@ -39,6 +39,8 @@ def challenge(around: Surroundings, request: ChallengeRequest) -> ChallengeMessa
         raise HostUnknown(f"host {request.host} is not enrolled")
     state = known.state
     policy_versions.admit(around.db, policy, known.applied, around.now())
+    if state is not None:
+        policy_versions.check_floor(policy, request.host, state.policy_floor)
     asks_ima = policy.asks_ima
     nonce, drawn = challenges.draw(
         around, request.host, request.purpose, policy.fingerprint, state, ima=asks_ima

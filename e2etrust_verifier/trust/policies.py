@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import threading
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,7 +50,7 @@ class PolicyStore:
             if file.fault is not None:
                 raise file.fault
         for policy in [file.timed.at(now) for file in files if file.timed is not None]:
-            if any(fnmatch.fnmatchcase(host, pattern) for pattern in policy.hosts):
+            if policy.speaks_of(host):
                 return policy
         raise PolicyMissing(f"no policy matches host {host}")
 

@@ -3,7 +3,8 @@
 
 All workers share one memory of the highest version of each policy, by its name.  One whose
 directory is behind refuses until it is brought up to date: what a newer policy took away does not
-come back by way of an old file, a restored backup or a worker that was forgotten.
+come back by way of an old file, a restored backup or a worker that was forgotten.  Nor by way of
+another name: what a host was judged by is remembered with the host.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from oslo_db import exception as db_exc
 from sqlalchemy.orm import Session
 
 from e2etrust_core.appraisal.model import HostPolicy
-from e2etrust_verifier.db import events, policy_versions
+from e2etrust_verifier.db import events, hosts, policy_versions
 from e2etrust_verifier.db.database import Database
-from e2etrust_verifier.db.models import PolicyVersion
+from e2etrust_verifier.db.models import HostState, PolicyVersion
 from e2etrust_verifier.trust.errors import PolicyAltered, PolicyRolledBack, TrustError
 
 
@@ -45,10 +46,32 @@ def admit(
     _is_newer(policy, found)
 
 
+def check_floor(policy: HostPolicy, host: str, floor: int | None) -> None:
+    """See that *host* was not judged by a newer policy before, whatever that was called.
+
+    :param floor: the highest version of any policy that it was judged by.
+    :raises PolicyRolledBack: it was.
+    """
+    if floor is not None and (policy.version is None or policy.version < floor):
+        raise PolicyRolledBack(
+            f"policy {policy.name} {_version(policy.version)} is older than version {floor}, of"
+            f" whatever name, that host {host} was judged by before",
+            remedy="number policies on when they are renamed or divided; to have this one count"
+            " as it is: e2etrust-manage policy accept FILE",
+        )
+
+
+def raise_floor(state: HostState, policy: HostPolicy) -> None:
+    """Remember what a host is judged by."""
+    if policy.version is not None:
+        state.policy_floor = max(state.policy_floor or 0, policy.version)
+
+
 def accept(database: Database, policy: HostPolicy, now: datetime, by: str = "") -> None:
     """Let *policy* be the one that counts: an operator's explicit act, also to go back.
 
-    One without a version forgets that there ever was one.
+    One without a version forgets that there ever was one.  Hosts that it matches may be judged by
+    it, whatever they were judged by before.
     """
 
     def work(session: Session) -> None:
@@ -56,6 +79,13 @@ def accept(database: Database, policy: HostPolicy, now: datetime, by: str = "") 
             policy_versions.remove(session, policy.name)
         else:
             policy_versions.put(session, policy.name, policy.version, policy.edition, now)
+        floors = hosts.policy_floors(session)
+        lowered = [
+            name
+            for name, floor in floors.items()
+            if floor > (policy.version or 0) and policy.speaks_of(name)
+        ]
+        hosts.lower_policy_floors(session, lowered, policy.version)
         who = f"an operator ({by})" if by else "an operator"
         told = f"{who} accepts policy {policy.name} {_version(policy.version)} as it is"
         events.add(session, "policy-accepted", told, now=now)

@@ -49,11 +49,17 @@ def write_policy(directory: Path, tpm: EmulatedTpm, /, **changes: Any) -> None:
     """Write the policy that this TPM, as it is now, satisfies."""
     values = read_pcrs(Tpm(tpm.tcti), {"sha256": [0, 7, 9]})["sha256"]
     pcrs = "".join(f"    {n}: ['{value.hex()}']\n" for n, value in values.items())
-    chosen = {"lease_seconds": 60, "recovery": "automatic", **changes}
+    chosen = {
+        "name": "compute",
+        "hosts": "['host*']",
+        "lease_seconds": 60,
+        "recovery": "automatic",
+        **changes,
+    }
     lines = "".join(f"{name}: {value}\n" for name, value in chosen.items())
     target = directory / "policy.d" / "compute.yaml"
     target.parent.mkdir(exist_ok=True)
-    target.write_text(f"name: compute\nhosts: ['host*']\npcrs:\n  sha256:\n{pcrs}{lines}")
+    target.write_text(f"{lines}pcrs:\n  sha256:\n{pcrs}")
 
 
 def write_conf(

@@ -9,7 +9,7 @@ import pytest
 
 from e2etrust_core.messages import RemoteRefusal
 from e2etrust_verifier.db import events, hosts, verdicts
-from e2etrust_verifier.trust import leases, policy_versions, standing
+from e2etrust_verifier.trust import leases, operator, policy_versions, standing
 from e2etrust_verifier.trust.policies import PolicyStore, read_policy
 
 
@@ -43,6 +43,40 @@ def test_older_version_is_refused_and_so_is_none_at_all(laboratory, host, versio
     laboratory.policy(**version)
     with refused("POLICY_ROLLED_BACK"):
         host.attest()
+
+
+@pytest.mark.parametrize("version", [{"version": 1}, {}], ids=["older", "none"])
+def test_older_policy_under_another_name_is_refused(laboratory, host, version):
+    """Renamed, or written anew after the newer one was deleted: the host knows better."""
+    laboratory.policy(name="other", **version)
+    with refused("POLICY_ROLLED_BACK"):
+        host.attest()
+    laboratory.later(61)
+    assert leases.sweep(laboratory.around) == ["host1"]
+
+
+def test_policy_that_was_renamed_does_not_come_back_by_its_old_name(laboratory, host):
+    laboratory.policy(name="renamed", version=3)
+    assert host.attest().trusted
+    laboratory.policy(version=2)
+    with refused("POLICY_ROLLED_BACK"):
+        host.attest()
+
+
+def test_host_that_is_removed_and_enrols_anew_is_judged_by_nothing_older(laboratory, host):
+    operator.remove(laboratory.around.db, "host1", laboratory.around.now())
+    laboratory.policy(name="other", version=1)
+    host.enrol()
+    with refused("POLICY_ROLLED_BACK"):
+        host.attest()
+
+
+def test_operator_may_accept_another_policy_and_its_hosts_are_judged_by_it(laboratory, host):
+    laboratory.policy(name="other", version=1)
+    file = laboratory.directory / "policy.d/compute.yaml"
+    around = laboratory.around
+    policy_versions.accept(around.db, read_policy(file).at(None), around.now(), "ops")
+    assert host.attest().trusted
 
 
 def test_same_version_with_other_contents_is_refused(laboratory, host):

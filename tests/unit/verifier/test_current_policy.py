@@ -29,7 +29,7 @@ def around(tmp_path, database):
 
 def test_each_host_hears_of_its_own_policy(around):
     around.db.write(lambda s: policy_versions.add(s, "web", 3, "e" * 64, NOW))
-    why = current_policy.missing(around, ["web1", "db1", "web2", "mail1"])
+    why = current_policy.missing(around, dict.fromkeys(["web1", "db1", "web2", "mail1"]))
     codes = {host: check.code for host, check in why.items()}
     assert codes == {
         "web1": "POLICY_ROLLED_BACK",
@@ -38,9 +38,14 @@ def test_each_host_hears_of_its_own_policy(around):
     }
 
 
+def test_host_that_was_judged_by_a_newer_policy_of_another_name_hears_of_it(around):
+    why = current_policy.missing(around, {"web1": 3, "web2": 2, "db1": 1, "db2": None})
+    assert {host: check.code for host, check in why.items()} == {"web1": "POLICY_ROLLED_BACK"}
+
+
 def test_a_policy_is_looked_up_once_however_many_hosts_it_is_for(around):
-    current_policy.missing(around, ["web1"])  # the first time it is written down
+    current_policy.missing(around, {"web1": None})  # the first time it is written down
     asked = []
     sa.event.listen(around.db.engine, "before_cursor_execute", lambda *a: asked.append(a[2]))
-    assert current_policy.missing(around, [f"web{n}" for n in range(50)]) == {}
+    assert current_policy.missing(around, {f"web{n}": 2 for n in range(50)}) == {}
     assert len([sql for sql in asked if "policy_versions" in sql]) == 1
