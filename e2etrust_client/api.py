@@ -182,9 +182,13 @@ class AttestationClient:
             number = listed[0].id
         return self._call(RecordedAppraisal, "GET", f"{_host_path(name)}/evidence/{number}")
 
-    def approve_host(self, name: str) -> HostState:
-        """Let a held host be trusted again by its next good evidence."""
-        return self._call(HostState, "POST", f"{_host_path(name)}/action", json={"approve": {}})
+    def approve_host(self, name: str, ek_sha256: str | None = None) -> HostState:
+        """Let a held host be trusted again by its next good evidence.
+
+        :param ek_sha256: the key that it must be enrolled with.
+        """
+        body = {"approve": {} if ek_sha256 is None else {"ek_sha256": ek_sha256}}
+        return self._call(HostState, "POST", f"{_host_path(name)}/action", json=body)
 
     def revoke_host(self, name: str, reason: str = "") -> HostState:
         """End a host's lease now and hold it."""

@@ -51,7 +51,8 @@ class ExpectedHost:
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """What a host was enrolled with; ``manufacturer`` where an authority vouched for it."""
+    """What a host was enrolled with; ``manufacturer`` where an authority vouched for it;
+    ``refused_ek_sha256``: other keys that asked for the name, the last first."""
 
     host: str
     suite: str
@@ -60,6 +61,7 @@ class Enrolment:
     ek_sha256: str
     ak_name: str
     manufacturer: str | None = None
+    refused_ek_sha256: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

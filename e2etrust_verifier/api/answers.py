@@ -154,7 +154,8 @@ class EvidenceList:
 @dataclass(frozen=True, slots=True)
 class Enrolment:
     """``ek_sha256``: of the EK's TPMT_PUBLIC, ``ak_name``: TPM2B_NAME's name (hex); the
-    ``manufacturer`` is known only where an authority vouched for the EK's certificate."""
+    ``manufacturer`` is known only where an authority vouched for the EK's certificate;
+    ``refused_ek_sha256``: other keys that asked for the name, the last first."""
 
     host: str
     suite: str
@@ -163,6 +164,7 @@ class Enrolment:
     manufacturer: str | None
     ek_sha256: str
     ak_name: str
+    refused_ek_sha256: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,10 +228,17 @@ class Revocation:
 
 
 @dataclass(frozen=True, slots=True)
+class Approval:
+    """``ek_sha256``: of the EK that the host must have been enrolled with."""
+
+    ek_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """Exactly one of both."""
 
-    approve: Nothing | None = None
+    approve: Approval | None = None
     revoke: Revocation | None = None
 
 

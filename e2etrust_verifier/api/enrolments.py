@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import falcon
+from sqlalchemy.orm import Session
 
 from e2etrust_core import wire
 from e2etrust_core.appraisal.tpm_checks import maker_vouched_for
@@ -15,10 +15,11 @@ from e2etrust_core.evidence.ek_manufacturer import manufacturer_text
 from e2etrust_verifier.api import answers, paging
 from e2etrust_verifier.api.access import Access
 from e2etrust_verifier.api.hosts import unknown_host
-from e2etrust_verifier.db import hosts
+from e2etrust_verifier.db import events, hosts
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.db.models import Host
 from e2etrust_verifier.policies import enrolments as rules
+from e2etrust_verifier.trust.enrolment import ek_sha256
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,16 @@ class Enrolments:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         self.access.require(req, rules.LIST)
         limit, after = paging.limit(req), req.get_param("marker")
-        found = self.database.read(lambda s: hosts.page(s, after, limit))
-        more = paging.next_link(req, found[-1].name) if len(found) == limit else []
-        resp.media = wire.to_dict(answers.Enrolments([_told(host) for host in found], more))
+
+        def work(session: Session) -> list[answers.Enrolment]:
+            listed = hosts.page(session, after, limit)
+            refused = events.keys_refused(session, [host.name for host in listed])
+            return [_told(host, refused) for host in listed]
+
+        found = self.database.read(work)
+        more = paging.next_link(req, found[-1].host) if len(found) == limit else []
+        told = answers.Enrolments(found, more)
+        resp.media = wire.to_dict(told)
 
 
 @dataclass(frozen=True)
@@ -43,21 +51,28 @@ class Enrolment:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         self.access.require(req, rules.SHOW)
-        found = self.database.read(lambda s: hosts.find(s, name))
+
+        def work(session: Session) -> answers.Enrolment | None:
+            host = hosts.find(session, name)
+            return None if host is None else _told(host, events.keys_refused(session, [name]))
+
+        found = self.database.read(work)
         if found is None:
             raise unknown_host()
-        resp.media = wire.to_dict(_told(found))
+        resp.media = wire.to_dict(found)
 
 
-def _told(host: Host) -> answers.Enrolment:
+def _told(host: Host, refused: dict[str, list[str]]) -> answers.Enrolment:
+    own = ek_sha256(host.ek_public)
     return answers.Enrolment(
         host=host.name,
         suite=host.suite,
         enrolled_at=host.enrolled_at.isoformat(),
         ek_accepted_by=host.ek_accepted_by,
         manufacturer=_manufacturer(host),
-        ek_sha256=hashlib.sha256(host.ek_public).hexdigest(),
+        ek_sha256=own,
         ak_name=host.ak_name.hex(),
+        refused_ek_sha256=[key for key in refused.get(host.name, []) if key != own],
     )
 
 

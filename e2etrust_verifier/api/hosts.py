@@ -24,13 +24,13 @@ from e2etrust_core.trust_names import (
 from e2etrust_verifier.api import answers, paging
 from e2etrust_verifier.api.access import Access, caller
 from e2etrust_verifier.api.caching import fleet_tag, is_known
-from e2etrust_verifier.api.errors import NotFound
+from e2etrust_verifier.api.errors import Conflict, NotFound
 from e2etrust_verifier.db import hosts, verdicts
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.db.models import HostState, Verdict
 from e2etrust_verifier.policies import hosts as rules
 from e2etrust_verifier.trust import operator, results, standing
-from e2etrust_verifier.trust.errors import HostUnknown
+from e2etrust_verifier.trust.errors import HostOther, HostUnknown
 
 _MAX_ACTION = 4096
 LONGEST_NAME = 255
@@ -118,7 +118,8 @@ class Verdicts:
 
 @dataclass(frozen=True)
 class Actions:
-    """``{"approve": {}}`` or ``{"revoke": {"reason": "..."}}``."""
+    """``{"approve": {"ek_sha256": "..."}}`` or ``{"revoke": {"reason": "..."}}``, the text may be
+    left out."""
 
     database: Database
     access: Access
@@ -135,11 +136,13 @@ class Actions:
             if action.revoke is not None:
                 self.access.require(req, rules.REVOKE)
                 operator.revoke(self.database, name, now, who, action.revoke.reason)
-            else:
+            elif action.approve is not None:
                 self.access.require(req, rules.APPROVE)
-                operator.approve(self.database, name, now, who)
+                operator.approve(self.database, name, now, who, action.approve.ek_sha256)
         except HostUnknown:
             raise unknown_host() from None
+        except HostOther as exc:
+            raise Conflict(exc.reason, code=exc.code, remedy=exc.remedy) from None
         found = self.database.read(lambda s: _whole(s, name, hosts.state(s, name), now))
         resp.media = wire.to_dict(found)
 

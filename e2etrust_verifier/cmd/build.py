@@ -54,6 +54,7 @@ def _settings(conf: cfg.ConfigOpts) -> Settings:
         nonce_lifetime=chosen.nonce_lifetime,
         enrolment_lifetime=chosen.enrolment_lifetime,
         hold_new_hosts=chosen.new_hosts == "operator",
+        only_expected_hosts=chosen.new_hosts == "expected",
         verdicts_kept=chosen.verdicts_kept,
         refusals_kept=chosen.refusals_kept,
         launches_kept=chosen.launches_kept,

@@ -101,7 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     hosts = nouns.add_parser("host", help="enrolled hosts").add_subparsers(required=True)
     _add(hosts, "list", _host_list, "list all hosts")
     _add(hosts, "show", _host_show, "show one host and its last checks", "host")
-    _add(hosts, "approve", _host_approve, "let a held host be trusted again", "host")
+    approve = _add(hosts, "approve", _host_approve, "let a held host be trusted again", "host")
+    approve.add_argument("--ek-sha256", help="only where this endorsement key has the name")
     _add(hosts, "revoke", _host_revoke, "end a host's lease and hold it", "host")
     _add(hosts, "remove", _host_remove, "forget a host's keys: it can enrol anew", "host")
     placement = nouns.add_parser("placement", help="our traits").add_subparsers(required=True)
@@ -220,7 +221,7 @@ def _host_show(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:
 
 def _host_approve(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:
     database = _database(conf)
-    operator.approve(database, arguments.host, utc_now())
+    operator.approve(database, arguments.host, utc_now(), ek_sha256=arguments.ek_sha256)
     return [_host_row(operator.standing_of(database, arguments.host, utc_now()))]
 
 

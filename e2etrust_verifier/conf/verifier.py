@@ -57,8 +57,11 @@ OPTIONS = [
         choices=[
             ("automatic", "a host whose EK is accepted may be trusted at once"),
             ("operator", "a new host is held until 'e2etrust-manage host approve'"),
+            ("expected", "a host enrols only with a TPM that an operator named for it before"),
         ],
-        help="What happens to a host that enrols for the first time.",
+        help="What happens to a host that enrols for the first time. Whoever comes first takes a"
+        " name that nobody has yet: unless an operator looks at the key ('operator'), or has said"
+        " which it is ('expected': 'openstack attestation host enrol', or ek_pins).",
     ),
     cfg.FloatOpt(
         "nonce_lifetime", default=30.0, min=1.0, help="Seconds in which a challenge is answered."

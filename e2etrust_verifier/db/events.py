@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -13,6 +14,9 @@ from e2etrust_verifier.db import outbox
 from e2etrust_verifier.db.models import Event
 
 LOG = logging.getLogger(__name__)
+
+#: Of each host name.
+KEYS_TOLD = 16
 
 _LONGEST = 2000
 _LONGEST_ID = 64
@@ -27,20 +31,45 @@ def add(
     host: str | None = None,
     instance: str | None = None,
     codes: tuple[str, ...] = (),
+    ek_sha256: str | None = None,
 ) -> None:
     """Write an event to the database and to the log.
 
     *message* and *instance* may hold a host's own words.
 
     :param codes: those of the refusals that it is about.
+    :param ek_sha256: the endorsement key (SHA-256 in hex) that asked to enrol.
     """
     line = printable(message)
     if instance is not None:
         instance = printable(instance)[:_LONGEST_ID]
     LOG.warning("event %s host=%s server=%s: %s", kind, host, instance, line)
-    event = Event(at=now, kind=kind, host=host, instance=instance, message=line)
+    event = Event(
+        at=now, kind=kind, host=host, instance=instance, message=line, ek_sha256=ek_sha256
+    )
     session.add(event)
     outbox.add(session, event, codes)
+
+
+def keys_refused(session: Session, hosts: Collection[str]) -> dict[str, list[str]]:
+    """Return the endorsement keys (SHA-256 in hex) that were refused under these names.
+
+    The last to ask comes first; of each name at most :data:`KEYS_TOLD`.
+    """
+    last = sa.func.max(Event.id)
+    query = (
+        sa.select(Event.host, Event.ek_sha256)
+        .where(
+            Event.kind == "enrolment-refused", Event.host.in_(hosts), Event.ek_sha256.is_not(None)
+        )
+        .group_by(Event.host, Event.ek_sha256)
+        .order_by(last.desc())
+    )
+    found: dict[str, list[str]] = {}
+    for host, key in session.execute(query):
+        if len(keys := found.setdefault(host, [])) < KEYS_TOLD:
+            keys.append(key)
+    return found
 
 
 def newest(

@@ -292,7 +292,10 @@ class Refusal(Base):
 
 
 class Event(Base):
-    """Something an operator or tenant may want to know."""
+    """Something an operator or tenant may want to know.
+
+    ``ek_sha256`` (hex) is of the TPMT_PUBLIC of the endorsement key that asked to enrol.
+    """
 
     __tablename__ = "events"
     __table_args__ = (sa.Index("ix_events_kind_id", "kind", "id"), Base.__table_args__)
@@ -303,6 +306,7 @@ class Event(Base):
     host: Mapped[str | None] = mapped_column(NAME, index=True)
     instance: Mapped[str | None] = mapped_column(ID)
     message: Mapped[str] = mapped_column(sa.Text)
+    ek_sha256: Mapped[str | None] = mapped_column(ID)
 
 
 class Outbox(Base):

@@ -18,6 +18,9 @@ from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.ek_certificate import verify_ek_certificate
 from e2etrust_verifier.trust.errors import EkNotPinned
 
+#: By what an EK is accepted that an operator expects of its host.
+BY_INVENTORY = "inventory"
+
 
 class InventoryError(E2ETrustError):
     """The operator's own files about TPMs cannot be read."""
@@ -58,7 +61,7 @@ class Endorsement:
             digest = hashlib.sha256(ek_public).hexdigest()
             if not any(hmac.compare_digest(digest, pin) for pin in pinned):
                 raise EkNotPinned(f"the inventory has another EK for host {host}")
-            return "inventory"
+            return BY_INVENTORY
         bundle = b"" if self.ca_bundle is None else _read(self.ca_bundle)
         found = verify_ek_certificate(ek_certificate, ek_public, bundle, now, ek_chain)
         return vouched(found)

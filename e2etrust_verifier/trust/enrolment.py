@@ -25,7 +25,13 @@ from e2etrust_core.evidence.tpm_structures import name_of
 from e2etrust_core.messages import EnrolAnswer, EnrolChallenge, EnrolRequest, EnrolResult
 from e2etrust_verifier.db import enrolments, events, hosts, pins
 from e2etrust_verifier.db.models import Enrolment, Host
-from e2etrust_verifier.trust.errors import EnrolmentUnknown, EnrolmentWrong, HostKnown
+from e2etrust_verifier.trust.endorsement import BY_INVENTORY
+from e2etrust_verifier.trust.errors import (
+    EnrolmentUnknown,
+    EnrolmentWrong,
+    HostKnown,
+    HostUnexpected,
+)
 from e2etrust_verifier.trust.names import check_host_name, check_uuid
 from e2etrust_verifier.trust.surroundings import Surroundings
 
@@ -37,18 +43,13 @@ def begin(around: Surroundings, request: EnrolRequest) -> EnrolChallenge:
 
     :raises HostKnown: the name belongs to other keys.
     :raises SuiteError, AkRefused, EkCertificateError, EkNotPinned: these keys cannot enrol.
+    :raises HostUnexpected: an operator has to say first which TPM the host has.
     """
     check_host_name(request.host)
     try:
         return _begin(around, request)
     except E2ETrustError as exc:
-        reason, codes = f"enrolment refused: {exc}", (exc.code,)
-        now = around.now()
-        around.db.write(
-            lambda s: events.add(
-                s, "enrolment-refused", reason, now=now, host=request.host, codes=codes
-            )
-        )
+        _note_refused(around, request, f"enrolment refused: {exc}", (exc.code,))
         raise
 
 
@@ -102,23 +103,42 @@ def finish(around: Surroundings, answer: EnrolAnswer) -> EnrolResult:
     if pending is None:
         raise EnrolmentUnknown("there is no such enrolment, or it took too long")
     if not hmac.compare_digest(hashlib.sha256(answer.secret).hexdigest(), pending.secret_sha256):
-        around.db.write(
-            lambda s: events.add(
-                s, "enrolment-refused", "wrong credential answer", now=now, host=pending.host
-            )
-        )
+        _note_refused(around, pending, "wrong credential answer")
         raise EnrolmentWrong("the credential was not opened")
     ak_name = name_of(pending.ak_public)
     try:
         around.db.write(lambda s: _enrol(s, around, pending, ak_name))
     except db_exc.DBDuplicateEntry:
-        raise HostKnown(f"host {pending.host} has been enrolled meanwhile") from None
+        late = HostKnown(f"host {pending.host} has been enrolled meanwhile")
+        _note_refused(around, pending, f"enrolment refused: {late}", (late.code,))
+        raise late from None
     return EnrolResult(pending.host, ak_name)
+
+
+def _note_refused(
+    around: Surroundings,
+    asked: EnrolRequest | Enrolment,
+    message: str,
+    codes: tuple[str, ...] = (),
+) -> None:
+    """Tell operators that this key asked for that name: it may be the machine that they mean."""
+    now, key = around.now(), ek_sha256(asked.ek_public)
+    told = f"{message} (EK SHA-256 {key})"
+    around.db.write(
+        lambda s: events.add(
+            s, "enrolment-refused", told, now=now, host=asked.host, codes=codes, ek_sha256=key
+        )
+    )
+
+
+def ek_sha256(ek_public: bytes) -> str:
+    """Return by what operators know an endorsement key (TPMT_PUBLIC): its SHA-256 in hex."""
+    return hashlib.sha256(ek_public).hexdigest()
 
 
 def _accept(session: Session, around: Surroundings, request: EnrolRequest | Enrolment) -> str:
     expected = [pin.ek_sha256 for pin in pins.of_host(session, request.host)]
-    return around.endorsement.accept(
+    accepted_by = around.endorsement.accept(
         request.host,
         request.ek_public,
         request.ek_certificate,
@@ -126,6 +146,9 @@ def _accept(session: Session, around: Surroundings, request: EnrolRequest | Enro
         expected,
         request.ek_chain or b"",
     )
+    if around.settings.only_expected_hosts and accepted_by != BY_INVENTORY:
+        raise HostUnexpected(f"no operator said which TPM host {request.host} has")
+    return accepted_by
 
 
 def _enrol(session: Session, around: Surroundings, pending: Enrolment, ak_name: bytes) -> None:
@@ -143,10 +166,14 @@ def _enrol(session: Session, around: Surroundings, pending: Enrolment, ak_name: 
         enrolled_at=now,
     )
     hosts.add(session, record, held=around.settings.hold_new_hosts, now=now)
-    message = f"enrolled with suite {pending.suite}, EK accepted by {pending.ek_accepted_by}"
-    events.add(session, "host-enrolled", message, now=now, host=pending.host)
+    key = ek_sha256(pending.ek_public)
+    message = (
+        f"enrolled with suite {pending.suite}, EK accepted by {pending.ek_accepted_by}"
+        f" (EK SHA-256 {key})"
+    )
+    events.add(session, "host-enrolled", message, now=now, host=pending.host, ek_sha256=key)
     if around.settings.hold_new_hosts:
-        why = "a new host waits for an operator"
+        why = f"a new host waits for an operator (EK SHA-256 {key})"
         events.add(session, "host-held", why, now=now, host=pending.host, codes=("HOST_HELD",))
 
 

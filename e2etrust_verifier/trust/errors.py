@@ -53,6 +53,26 @@ class EkNotPinned(TrustError):
     )
 
 
+class HostUnexpected(TrustError):
+    """New hosts enrol only where an operator said which TPM they have (new_hosts = expected)."""
+
+    code = "HOST_UNEXPECTED"
+    remedy = (
+        "e2etrust-agent --show-identity on the host, then: openstack attestation host enrol HOST"
+        " --ek-sha256 HEX"
+    )
+
+
+class HostOther(TrustError):
+    """The name was enrolled by another TPM than the operator means."""
+
+    code = "HOST_OTHER"
+    remedy = (
+        "openstack attestation enrolment show HOST tells who has the name; give it to the right"
+        " TPM: openstack attestation host enrol HOST --ek-sha256 HEX --replace"
+    )
+
+
 class HostNotExpected(TrustError):
     code = "HOST_NOT_EXPECTED"
     remedy = "openstack attestation host inventory list shows of which hosts a TPM is expected"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -13,7 +14,7 @@ from e2etrust_verifier.db import events, hosts
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.db.models import Host, HostState
 from e2etrust_verifier.trust import standing
-from e2etrust_verifier.trust.errors import HostUnknown
+from e2etrust_verifier.trust.errors import HostOther, HostUnknown
 
 _REVOKED = CheckResult(
     "standing",
@@ -53,15 +54,21 @@ def standing_of(database: Database, name: str, now: datetime) -> Standing:
     return database.read(lambda s: _standing(_find(s, name), hosts.state(s, name), now))
 
 
-def approve(database: Database, name: str, now: datetime, by: str = "") -> None:
+def approve(
+    database: Database, name: str, now: datetime, by: str = "", ek_sha256: str | None = None
+) -> None:
     """Let a held host be trusted again by its next good evidence.
 
     :param by: who decides, for the events.
+    :param ek_sha256: the endorsement key (SHA-256 in hex) of the machine that is meant.
     :raises HostUnknown: it is not enrolled.
+    :raises HostOther: it is enrolled with another key than that.
     """
 
     def work(session: Session) -> None:
-        _find(session, name)
+        known = hashlib.sha256(_find(session, name).ek_public).hexdigest()
+        if ek_sha256 is not None and ek_sha256.lower() != known:
+            raise HostOther(f"host {name} is enrolled with another endorsement key")
         state = hosts.lock_state(session, name, now)
         state.held, state.failed, state.since = False, "[]", now
         hosts.touch(session, state)

@@ -23,6 +23,7 @@ class Settings:
     nonce_lifetime: float = 30.0
     enrolment_lifetime: float = 60.0
     hold_new_hosts: bool = False
+    only_expected_hosts: bool = False
     verdicts_kept: int = 50
     refusals_kept: int = 50
     launches_kept: int = 20

@@ -23,6 +23,7 @@ class ListEnrolment(TellsFields, command.Lister):
         "Manufacturer": "the TPM's maker as its EK certificate says, empty without one",
         "Enrolled at": "when (ISO 8601)",
         "EK SHA-256": "of the TPMT_PUBLIC of its endorsement key, hex",
+        "Refused EKs": "how many other keys asked for the name",
     }
 
     @refusals.told
@@ -36,6 +37,7 @@ class ListEnrolment(TellsFields, command.Lister):
                 one.manufacturer,
                 one.enrolled_at,
                 one.ek_sha256,
+                len(one.refused_ek_sha256),
             )
             for one in found
         ]
@@ -52,6 +54,7 @@ class ShowEnrolment(TellsFields, command.ShowOne):
         "ek_sha256": "of the TPMT_PUBLIC of its endorsement key, hex",
         "ak_name": "TPM name of its attestation key, hex",
         "manufacturer": "the TPM's maker as its EK certificate says, null without one",
+        "refused_ek_sha256": "other keys that asked for the name, the last first",
     }
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

@@ -126,9 +126,19 @@ class ApproveHost(TellsFields, _OneHost, command.ShowOne):
 
     FIELDS: ClassVar = _SHOWN
 
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--ek-sha256",
+            metavar="<hex>",
+            help="Only where this endorsement key has the name: of a new host it may be another's",
+        )
+        return parser
+
     @refusals.told
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        return _shown(client_of(self.app.client_manager).approve_host(parsed_args.host))
+        client = client_of(self.app.client_manager)
+        return _shown(client.approve_host(parsed_args.host, parsed_args.ek_sha256))
 
 
 class RevokeHost(TellsFields, _OneHost, command.ShowOne):

@@ -135,11 +135,13 @@ def test_operators_decisions_are_sent_as_they_are(service, client):
     service.answers["DELETE", "/v1/hosts/h%2F1"] = (204, b"")
     assert client.revoke_host("h/1", "stolen").state == "held"
     client.approve_host("h/1")
+    client.approve_host("h/1", "ab")
     client.remove_host("h/1")
     sent = [(method, json.loads(body) if body else None) for method, _, body in service.seen]
     assert sent == [
         ("POST", {"revoke": {"reason": "stolen"}}),
         ("POST", {"approve": {}}),
+        ("POST", {"approve": {"ek_sha256": "ab"}}),
         ("DELETE", None),
     ]
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -567,6 +568,15 @@ def test_operator_revokes_and_approves_and_the_events_say_who_and_why(api):
         "approved by an operator (u)",
         "revoked by an operator (u): stolen?disk",
     ]
+
+
+def test_host_is_approved_only_with_the_key_that_the_operator_means(api):
+    known = hashlib.sha256(b"ek").hexdigest()
+    act(api, {"revoke": {}})
+    refused = act(api, {"approve": {"ek_sha256": "0" * 64}})
+    assert (refused.status_code, refused.json["error"]["code"]) == (409, "HOST_OTHER")
+    assert get(api, "/v1/hosts/host1", ADMIN).json["state"] == "held"
+    assert act(api, {"approve": {"ek_sha256": known}}).json["state"] == "unknown"
 
 
 def test_removed_host_is_not_there_any_more(api):
