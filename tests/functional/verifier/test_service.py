@@ -204,6 +204,7 @@ def test_cve_2022_23952_configuration_that_others_read_stops_the_service(service
         capture_output=True,
         text=True,
         cwd=ROOT,
+        timeout=60,  # a service that takes the file serves without end
     )
     assert done.returncode == 1
     assert "CONFIGURATION_OPEN" in done.stderr

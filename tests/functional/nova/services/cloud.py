@@ -152,6 +152,10 @@ class Cloud(integrated_helpers.ProviderUsageBaseTestCase):
         found = self.placement.get(f"/allocations/{server['id']}").body["allocations"]
         return {provider: held["resources"] for provider, held in found.items()}
 
+    def used(self, host: str) -> dict[str, int]:
+        """What Placement holds of the host, for whomever."""
+        return self._get_provider_usages(self._get_provider_uuid_by_host(host))
+
     def asked_during(self, work: Callable[[], Any]) -> int:
         """How often the verifier was asked while *work* was done."""
         before = self.verifier.asked

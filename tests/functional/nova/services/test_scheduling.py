@@ -45,13 +45,15 @@ def test_cve_2017_16239_rebuild_with_another_image_asks_and_is_refused(cloud: Cl
 
 
 def test_cve_2017_17051_asking_at_each_rebuild_claims_nothing(cloud: Cloud) -> None:
+    """For the server or for anybody else: the host is not full after some rebuilds."""
     server = cloud.on("host2")
     cloud.verifier.leased = {"host2"}
-    asked, before = cloud.verifier.asked, cloud.claimed(server)
+    asked, before, used = cloud.verifier.asked, cloud.claimed(server), cloud.used("host2")
     assert before
     for image in (OTHER_IMAGE, IMAGE):
         server = cloud._rebuild_server(server, image)
         assert (cloud.host_of(server), cloud.claimed(server)) == ("host2", before)
+        assert cloud.used("host2") == used
     assert cloud.verifier.asked == asked + 2
 
 
