@@ -17,6 +17,7 @@ from e2etrust_agent.verifier_bus import VerifierBus
 from e2etrust_core import messages
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.launch import attest_binding
+from e2etrust_core.one_line import printable
 
 LOG = logging.getLogger(__name__)
 
@@ -100,12 +101,14 @@ class AttestationLoop:
     def _tell(self, result: messages.AttestResult) -> None:
         if result.trusted and result.lease is not None:
             self._board.leased(result.lease)
-            LOG.info("attested: lease %s for %.0f s", result.lease.id, result.lease.seconds)
+            lease = result.lease
+            LOG.info("attested: lease %s for %.0f s", printable(lease.id), lease.seconds)
             return
         refusal = refusal_of(result)
         self._board.refused(refusal)
         for check in (c for c in result.checks if c.outcome != "pass"):
-            LOG.error("not trusted: check %s: %s: %s", check.check, check.code, check.reason)
+            told = f"{check.check}: {check.code}: {check.reason}"
+            LOG.error("not trusted: check %s", printable(told))
         if refusal.remedy:
             LOG.error("what to do: %s", refusal.remedy)
 
@@ -142,8 +145,10 @@ def refusal_of(result: messages.AttestResult) -> messages.Refusal:
     """Return the first failed check of an untrusted verdict as a refusal."""
     for check in result.checks:
         if check.outcome != "pass":
-            return messages.Refusal(check.code or "NOT_TRUSTED", check.reason, check.remedy)
-    return messages.Refusal("NOT_TRUSTED", "the verifier granted no lease")
+            code, reason = printable(check.code or "NOT_TRUSTED"), printable(check.reason)
+            return messages.Refusal(code, reason, printable(check.remedy))
+    remedy = "openstack attestation host show HOST says why"
+    return messages.Refusal("NOT_TRUSTED", "the verifier granted no lease", remedy)
 
 
 def _log_failure(state: RetryCallState) -> None:

@@ -11,6 +11,7 @@ import oslo_messaging
 
 from e2etrust_core import messages, wire
 from e2etrust_core.errors import E2ETrustError
+from e2etrust_core.one_line import printable
 
 LOG = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class AgentEndpoint:
             ask = wire.from_dict(messages.GuestAsk, request)
             return messages.reply_ok(self._guest_evidence(ask))
         except E2ETrustError as exc:
-            LOG.warning("guest evidence: %s", exc)
+            LOG.warning("guest evidence: %s", printable(str(exc)))
             return messages.reply_error(exc)
         except Exception:
             LOG.exception("guest evidence failed in an unforeseen way")

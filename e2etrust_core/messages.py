@@ -21,6 +21,7 @@ from e2etrust_core.evidence.model import (
     Quote,
 )
 from e2etrust_core.launch import LaunchRequest
+from e2etrust_core.one_line import printable
 
 #: Named by both ends: `control_exchange` differs between services (Nova sets its own as the
 #: default of the whole process), and ends on two exchanges never meet.
@@ -74,12 +75,13 @@ def reply_error(exc: E2ETrustError) -> dict[str, Any]:
 def read_reply(kind: type[T], value: Any) -> T:
     """Return the typed result in an answer.
 
-    :raises RemoteRefusal: the other side refused.
+    :raises RemoteRefusal: the other side refused, each of its words on one line.
     :raises InputError: the answer is not one.
     """
     reply = wire.from_dict(Reply, value)
     if (told := reply.error) is not None:
-        refusal = RemoteRefusal(told.reason, code=told.code, remedy=told.remedy)
+        reason, code, remedy = map(printable, (told.reason, told.code, told.remedy))
+        refusal = RemoteRefusal(reason, code=code, remedy=remedy)
         refusal.retry_after = told.retry_after
         raise refusal
     return wire.from_dict(kind, reply.result)

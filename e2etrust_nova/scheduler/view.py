@@ -14,6 +14,7 @@ from oslo_log import log as logging
 from e2etrust_core.appraisal.model import CheckResult
 from e2etrust_core.errors import E2ETrustError, InputError
 from e2etrust_core.messages import HostTrust, LeaseDelta, Refusal
+from e2etrust_core.one_line import printable
 from e2etrust_core.trust_names import HIGHEST_LEVEL, LOWEST_LEVEL, UNREADABLE
 
 LOG = logging.getLogger(__name__)
@@ -175,7 +176,11 @@ def _record(
 
 
 def _refusal_of(check: CheckResult) -> Refusal:
-    return Refusal(check.code or "CHECK_FAILED", f"{check.check}: {check.reason}", check.remedy)
+    return Refusal(
+        printable(check.code or "CHECK_FAILED"),
+        printable(f"{check.check}: {check.reason}"),
+        printable(check.remedy),
+    )
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from e2etrust_core.one_line import printable
 from e2etrust_verifier.db import outbox
 from e2etrust_verifier.db.models import Event
 
@@ -18,7 +19,6 @@ LOG = logging.getLogger(__name__)
 #: Of each host name.
 KEYS_TOLD = 16
 
-_LONGEST = 2000
 _LONGEST_ID = 64
 
 
@@ -102,8 +102,3 @@ def keep_newest(session: Session, count: int) -> None:
         ).first()
         if oldest is not None:
             session.execute(sa.delete(Event).where(Event.kind == kind, Event.id <= oldest))
-
-
-def printable(text: str) -> str:
-    """Return *text* on one line of bounded length (CVE-2022-23949: no made-up log lines)."""
-    return "".join(c if c.isprintable() else "?" for c in text[:_LONGEST])

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 import oslo_messaging
@@ -15,6 +17,12 @@ from e2etrust_core import wire
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_verifier.notify.destination import DeliveryFailed, Patience
 from e2etrust_verifier.notify.notice import Notice, Priority
+from e2etrust_verifier.trust import records
+from e2etrust_verifier.trust.results import ClaimsSigner
+from e2etrust_verifier.trust.signing_keys import SigningKeyError
+
+#: The ``typ`` of a signed notice, and where the payload has it.
+KIND, SIGNED = "e2etrust-notice+jwt", "signed"
 
 _TIMEOUT = 60.0
 
@@ -42,14 +50,20 @@ class _TellingTransport(NotificationTransport):
 
 
 class Bus:
-    """Used by one thread.  An unsent notification is tried until the outbox drops it."""
+    """Used by one thread.  An unsent notification is tried until the outbox drops it.
+
+    :param signer: asked at each notification, so that a key that was changed counts at once.
+    """
 
     name = "bus"
     unwanted: frozenset[str] = frozenset()
     patience = Patience(None, 1.0, 30.0)
     timeout = _TIMEOUT
 
-    def __init__(self, transport: NotificationTransport) -> None:
+    def __init__(
+        self, transport: NotificationTransport, signer: Callable[[], ClaimsSigner]
+    ) -> None:
+        self._signer = signer
         self._transport = _TellingTransport(transport)
         publisher = f"e2etrust-verifier.{socket.gethostname()}"
         # One more try: the connection of the time before the broker's restart is noticed by it.
@@ -58,7 +72,12 @@ class Bus:
     def deliver(self, notice: Notice, priority: Priority) -> None:
         self._transport.problem = None
         send = getattr(self._notifier, priority)
-        send({}, notice.type, wire.to_dict(notice))
+        payload = wire.to_dict(notice)
+        try:
+            signed = self._signer().sign_claims(payload, KIND)
+        except SigningKeyError as exc:
+            raise DeliveryFailed(f"it cannot be signed ({exc.reason})") from exc
+        send({}, notice.type, {**payload, SIGNED: signed})
         problem = self._transport.problem
         if problem is not None:
             # The transport's own words may hold the broker's address and account.
@@ -72,7 +91,7 @@ def bus(conf: cfg.ConfigOpts) -> Bus | None:
     """
     transport = oslo_messaging.get_notification_transport(conf)
     # The notifier registers its own options; they are known only after that.
-    made = Bus(transport)
+    made = Bus(transport, lambda: records.load_signer(Path(conf.verifier.signing_key)))
     named = conf.oslo_messaging_notifications.driver
     known = {one.name for one in entry_points(group="oslo.messaging.notify.drivers")}
     for driver in named:

@@ -25,6 +25,7 @@ from e2etrust_core.messages import (
     RefusalReport,
     WrappedKey,
 )
+from e2etrust_core.one_line import printable
 from e2etrust_core.trust_names import HIGHEST_LEVEL, NOTHING
 from e2etrust_verifier.db import events, launches, refusals
 from e2etrust_verifier.db.models import HostState, Launch, Refusal
@@ -186,7 +187,7 @@ def update(around: Surroundings, change: LaunchUpdate) -> Nothing:
             raise LaunchUnknown("that host has no such launch")
         if row.ended_at is not None:
             return
-        row.state, row.reason = change.state, events.printable(change.reason)
+        row.state, row.reason = change.state, printable(change.reason)
         if change.state != "started":
             row.ended_at = now
             row.state = change.state
@@ -230,8 +231,8 @@ def _store_refusal(
             host=host,
             told_by=told_by,
             code=exc.code,
-            reason=events.printable(exc.reason),
-            remedy=events.printable(exc.remedy),
+            reason=printable(exc.reason),
+            remedy=printable(exc.remedy),
             at=at or now,
         )
         if any(_same(row, other) for other in refusals.of_instance(session, instance)):

@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from e2etrust_core.appraisal.model import CheckResult
+from e2etrust_core.one_line import printable
 from e2etrust_verifier.db import events, hosts
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.db.models import Host, HostState
@@ -84,7 +85,7 @@ def revoke(database: Database, name: str, now: datetime, by: str = "", reason: s
     :param reason: why, for whoever asks later.
     :raises HostUnknown: it is not enrolled.
     """
-    why = f": {events.printable(reason[:_LONGEST_REASON])}" if reason else ""
+    why = f": {printable(reason[:_LONGEST_REASON])}" if reason else ""
     revoked = replace(_REVOKED, reason=f"{_REVOKED.reason}{why}")
 
     def work(session: Session) -> None:

@@ -7,19 +7,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import oslo_messaging
 import pytest
 from oslo_config import cfg
 
-from e2etrust_core import wire
+from e2etrust_core import jws, wire
 from e2etrust_verifier import conf as configuration
 from e2etrust_verifier.cmd import telling
 from e2etrust_verifier.db import events, migration, outbox
 from e2etrust_verifier.db.database import Database
-from e2etrust_verifier.notify.bus import NotificationDriverUnknown
+from e2etrust_verifier.notify.bus import KIND, NotificationDriverUnknown
 from e2etrust_verifier.notify.courier import Courier, Round, Sorter, rounds
 from e2etrust_verifier.notify.notice import Notice
+from e2etrust_verifier.trust import records
 from e2etrust_verifier.trust.surroundings import utc_now
 from tests.functional.rabbitmq_fixture import Broker
 
@@ -27,13 +29,16 @@ from tests.functional.rabbitmq_fixture import Broker
 class Ear:
     """An endpoint for every priority that is used."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: dict[str, Any]) -> None:
         self.heard: list[tuple[str, str, Notice]] = []
+        self.keys = keys
 
     def _hear(self, priority: str) -> Callable:
         def hear(_context, publisher, event_type, payload, _metadata):
             assert publisher.startswith("e2etrust-verifier.")
             notice = wire.from_dict(Notice, payload)
+            signed = jws.payload_of(payload["signed"], self.keys, [jws.ES256], KIND)
+            assert wire.from_json(Notice, signed) == notice
             assert notice.type == event_type
             self.heard.append((priority, event_type, notice))
 
@@ -52,10 +57,10 @@ class Ear:
 
 
 @pytest.fixture
-def ear(rabbitmq: Broker) -> Iterator[Ear]:
+def ear(rabbitmq: Broker, conf: cfg.ConfigOpts) -> Iterator[Ear]:
+    made = Ear(records.published_keys(conf))
     conf = cfg.ConfigOpts()
     conf([], default_config_files=[])
-    made = Ear()
     listener = oslo_messaging.get_notification_listener(
         oslo_messaging.get_notification_transport(conf, rabbitmq.url),
         [oslo_messaging.Target(topic="notifications")],
@@ -75,7 +80,9 @@ def conf(tmp_path, rabbitmq: Broker, database_url: str) -> cfg.ConfigOpts:
     path.write_text(
         f"[DEFAULT]\ntransport_url = {rabbitmq.url}\n[database]\nconnection = {database_url}\n"
         "[oslo_messaging_notifications]\ndriver = messagingv2\n"
+        f"[verifier]\nsigning_key = {tmp_path}/signing-key.pem\n"
     )
+    records.create_key(tmp_path / "signing-key.pem")
     return configuration.load([str(path)])
 
 

@@ -20,6 +20,7 @@ from e2etrust_agent.outbox import Outbox
 from e2etrust_agent.standing import StandingBoard
 from e2etrust_agent.verifier_bus import VerifierBus
 from e2etrust_core import messages
+from e2etrust_core.appraisal.model import CheckResult
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.model import HostEvidence, Quote
 from e2etrust_core.launch import LaunchMeasurement, LaunchRequest
@@ -150,6 +151,34 @@ def test_without_pinned_keys_the_impostor_is_believed(bus, tmp_path):
     host = Host(tmp_path, VerifierBus(bus(grants, NoSigner()), 5))
     host.launch()
     assert len(host.book) == 1
+
+
+LINES = "x\n2026-01-01 00:00:00 1 INFO attested: lease made-up\x1b[2K"
+
+
+def test_cve_2022_23949_answer_makes_no_line_of_its_own_in_the_agents_log(bus, tmp_path, caplog):
+    def answers(method: str) -> dict[str, Any]:
+        check = CheckResult(LINES, "fail", LINES, LINES, LINES)
+        return (
+            messages.reply_ok(messages.AttestResult(False, [check]))
+            if method == "attest"
+            else (grants(method))
+        )
+
+    host = Host(tmp_path, VerifierBus(bus(answers, NoSigner()), 5))
+    host.loop.attest()
+    lines = [record.getMessage() for record in caplog.records]
+    assert any("made-up" in line for line in lines)
+    assert [line for line in lines if not line.isprintable()] == []
+    assert host.board.read().problem.reason.isprintable()
+
+
+def test_cve_2022_23949_refusal_makes_no_line_of_its_own(bus):
+    refuses = lambda _: messages.reply_error(E2ETrustError(LINES, code=LINES, remedy=LINES))  # noqa: E731
+    with pytest.raises(messages.RemoteRefusal) as caught:
+        VerifierBus(bus(refuses, NoSigner()), 5).challenge(ASK)
+    told = caught.value
+    assert (str(told) + told.remedy).isprintable()
 
 
 def test_impostor_makes_no_host_drop_its_reports(bus, pinned, tmp_path):

@@ -317,3 +317,12 @@ def test_lease_longer_than_any_policy_gives_is_not_believed(seconds):
     )
     view.refresh()
     assert view.deadlines()["host1"] <= clock.now + 3600
+
+
+def test_cve_2022_23949_what_a_check_says_makes_no_line_of_its_own():
+    check = CheckResult("c\nd", "fail", "r\ns", "C\nD", "do\nso")
+    delta = LeaseDelta(1, True, [HostTrust("host1", 0.0, [check])])
+    made = LeaseView(lambda _since: delta, retry_interval=0)
+    made.refresh()
+    why = made.why_not("host1")
+    assert (why.code, why.reason, why.remedy) == ("C?D", "c?d: r?s", "do?so")

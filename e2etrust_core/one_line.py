@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Others' words on a line of ours."""
+
+from __future__ import annotations
+
+_LONGEST = 2000
+
+
+def printable(text: str) -> str:
+    """Return *text* on one line of bounded length (CVE-2022-23949: no made-up log lines)."""
+    text = text[:_LONGEST]
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
