@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Events about an enrolment say which endorsement key asked."""
+"""Which version of any policy a host was judged by, whatever the policy is called now."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,4 +11,4 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("events", sa.Column("ek_sha256", sa.String(length=64), nullable=True))
+    op.add_column("host_states", sa.Column("policy_floor", sa.Integer, nullable=True))
