@@ -412,7 +412,10 @@ def test_refusal_of_the_verifiers_is_not_asked_twice(host: Host) -> None:
 def test_process_in_qemus_place_is_none(tmp_path: Path) -> None:
     domain = domain_demand(domain_xml())
     for words, code in (([INSTANCE], ""), (["another"], "QEMU_UNKNOWN")):
-        with subprocess.Popen(["sh", "-c", "read x", *words], stdin=subprocess.PIPE) as process:
+        program, pipe = ["sh", "-c", "echo; read x", *words], subprocess.PIPE
+        with subprocess.Popen(program, stdin=pipe, stdout=pipe) as process:
+            assert process.stdout is not None
+            process.stdout.readline()  # it runs: its words are there
             (tmp_path / f"{domain.name}.pid").write_text(str(process.pid))
             try:
                 found, said = qemu_pid(domain, tmp_path), ""
