@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from oslo_utils import strutils
+
 from e2etrust_agent.client import AgentClient
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.signed_answer import read_key_set
@@ -43,6 +45,7 @@ class Machine:
     """Where the checks look."""
 
     tree: Tree
+    nova_conf: Path
     proc: Path = Path("/proc")
     devices: Path = Path("/")
 
@@ -122,6 +125,22 @@ def _verifier_keys(machine: Machine) -> Iterator[Check]:
     yield Check("verifier-keys", "pass", "the verifier is known by its keys")
 
 
+def _snapshots(machine: Machine) -> Iterator[Check]:
+    option = "[workarounds] disable_libvirt_livesnapshot"
+    remedy = f"set {option} = true in {machine.nova_conf} and restart nova-compute"
+    try:
+        conf = _parsed(machine.nova_conf.read_bytes())
+    except FileNotFoundError:
+        reason = f"{machine.nova_conf} is missing"
+        yield Check("snapshots", "warn", reason, "name it: --nova-conf FILE")
+        return
+    off = conf.get("workarounds", "disable_libvirt_livesnapshot", fallback="")
+    if strutils.bool_from_string(off):
+        yield Check("snapshots", "pass", "none is taken of an open disk")
+    else:
+        yield Check("snapshots", "warn", "live snapshots of sealed disks are plain", remedy)
+
+
 def _evidence(machine: Machine) -> Iterator[Check]:
     conf = _parsed(machine.tree.read(items.AGENT_CONF) or b"")
 
@@ -165,6 +184,7 @@ _CHECKS: tuple[tuple[str, Callable[[Machine], Iterator[Check]]], ...] = (
     ("libvirt", _libvirt),
     ("agent-conf", _configuration),
     ("verifier-keys", _verifier_keys),
+    ("snapshots", _snapshots),
     ("evidence", _evidence),
     ("agent", _agent),
 )

@@ -32,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise HostSetupError("only root sets up a host", remedy="sudo e2etrust-host-setup")
         tree = Tree(arguments.root, dry=arguments.dry_run)
         if arguments.check:
-            return _tell_checks(checks.run(Machine(tree)), as_json=arguments.json)
+            rows = checks.run(Machine(tree, arguments.nova_conf))
+            return _tell_checks(rows, as_json=arguments.json)
         if arguments.undo:
             done = items.undo(tree)
         else:
@@ -73,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path("/etc/nova/nova.conf"),
         metavar="FILE",
-        help="whose host name and message bus the agent's first configuration takes",
+        help="nova-compute's: the agent's first configuration takes host and message bus of it",
     )
     parser.add_argument(
         "--verifier-keys",

@@ -110,7 +110,9 @@ def test_agent_and_hook_are_in_place_and_libvirtd_looks_again(stacked):
         assert pinned["verifier_keys"] == "/etc/e2etrust/verifier-keys.json"
     assert "e2etrust-libvirt-hook" in stacked.etc("libvirt/hooks/qemu").read_text()
     assert stacked.called("systemctl restart libvirtd")
-    assert stacked.conf("nova/nova-cpu.conf")["libvirt"]["swtpm_enabled"] == "True"
+    nova = stacked.conf("nova/nova-cpu.conf")
+    assert nova["libvirt"]["swtpm_enabled"] == "True"
+    assert nova["workarounds"]["disable_libvirt_livesnapshot"] == "True"
 
 
 def test_service_is_in_the_catalogue_with_an_account_of_its_own(stacked):

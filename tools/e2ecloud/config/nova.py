@@ -82,6 +82,8 @@ def compute(site: Site, host: Host) -> Ini:
             "swtpm_group": "tss",
             "images_type": "qcow2",
         },
+        # A live snapshot of a sealed disk is plain.
+        "workarounds": {"disable_libvirt_livesnapshot": True},
     }
 
 

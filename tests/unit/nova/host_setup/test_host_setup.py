@@ -226,7 +226,7 @@ def test_without_novas_configuration_it_says_what_is_missing(root, capsys):
 
 
 def machine(root: Path) -> Machine:
-    return Machine(Tree(root), root / "proc", root)
+    return Machine(Tree(root), root / "etc/nova/nova.conf", root / "proc", root)
 
 
 def outcomes(root: Path) -> dict[str, str]:
@@ -263,9 +263,17 @@ def test_host_that_is_ready_passes(root, keys):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
     libvirtd(root)
+    with below(root, "/etc/nova/nova.conf").open("a") as conf:
+        conf.write("[workarounds]\ndisable_libvirt_livesnapshot = True\n")
     found = outcomes(root)
     assert found.pop("agent") == "fail"  # none runs here
     assert set(found.values()) == {"pass"}
+
+
+def test_live_snapshots_are_told(root):
+    assert outcomes(root)["snapshots"] == "warn"
+    below(root, "/etc/nova/nova.conf").unlink()
+    assert outcomes(root)["snapshots"] == "warn"
 
 
 def test_host_that_knows_the_verifier_by_no_key_is_told(root):
