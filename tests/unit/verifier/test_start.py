@@ -10,6 +10,7 @@ import pytest
 from oslo_config import cfg
 
 from e2etrust_agent.cmd import agent
+from e2etrust_verifier import conf as configuration
 from e2etrust_verifier.cmd import verifier
 from e2etrust_verifier.conf.load import ConfigurationError
 from e2etrust_verifier.rpc.transport import rpc_transport
@@ -37,6 +38,9 @@ def test_verifier_without_its_database_ends_with_what_to_check(tmp_path, monkeyp
     path = written(tmp_path / "verifier.conf", missing)
     monkeypatch.setattr(sys, "argv", ["e2etrust-verifier", "--config-file", path])
     monkeypatch.setattr(verifier, "leave_no_core", lambda: None)
+    # Other tests of this process have options of their own on the process-wide object.
+    load = configuration.load
+    monkeypatch.setattr(configuration, "load", lambda files: load(files, cfg.ConfigOpts()))
     assert verifier.main() == 1
     told = capsys.readouterr().err
     assert "e2etrust-verifier: DATABASE: " in told
