@@ -12,9 +12,9 @@ from oslo_config import cfg
 from oslo_db.sqlalchemy import enginefacade
 from sqlalchemy.orm import Session
 
-from e2etrust_verifier.db import failover
-from e2etrust_verifier.db.group_commit import RETRIED, GroupCommit
-from e2etrust_verifier.db.group_read import GroupRead, Load
+from e2etrust_verifier.db import failover, group_commit, group_read
+from e2etrust_verifier.db.group_commit import RETRIED, HostWork
+from e2etrust_verifier.db.group_read import Load
 from e2etrust_verifier.db.models import Generation
 
 T = TypeVar("T")
@@ -41,8 +41,6 @@ class Database:
         self._manager = enginefacade.transaction_context()
         self._manager.configure(**{**dict(conf.database.items()), "sqlite_fk": True})
         self._manager.append_on_engine_create(_prepare)
-        self._commits = GroupCommit(self.write)
-        self._reads: dict[Any, GroupRead[Any, Any]] = {}
 
     def read(self, work: Callable[[Session], T]) -> T:
         """Return what *work* finds in one snapshot."""
@@ -56,19 +54,16 @@ class Database:
         """
         return self._run(self._manager.writer, work, writing=True)
 
-    def write_of(self, host: str, work: Callable[[Session], T]) -> T:
-        """Do what :meth:`write` does, in one transaction with what is written of other hosts.
+    def read_each(self, load: Load[K, V], keys: list[K]) -> list[V | Exception]:
+        """Return what *load* finds for each of *keys*, in one snapshot, or what it failed with."""
+        return group_read.find(self.read, load, keys)
 
-        *work* writes of *host*, and of no other; its failure is its own.
+    def write_each(self, group: list[HostWork[T]]) -> list[T | Exception]:
+        """Do what :meth:`write` does for each of *group*, in as few transactions as can be.
+
+        The failure of one is its own.
         """
-        return self._commits.run(host, work)
-
-    def find(self, load: Load[K, V], key: K) -> V:
-        """Return what *load* finds for *key*, in one snapshot with what other threads look up."""
-        # Two threads may both make one: the first that is kept is used by both.
-        made = self._reads.get(load) or self._reads.setdefault(load, GroupRead(self.read, load))
-        found: V = made.find(key)
-        return found
+        return group_commit.commit(self.write, group)
 
     @property
     def engine(self) -> sa.Engine:

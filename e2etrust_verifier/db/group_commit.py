@@ -1,108 +1,106 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group commit: what threads write of different hosts at the same time is one transaction.
+"""Group commit: what several calls write of different hosts is one transaction.
 
 Every change of a host's standing takes the one change number, so transactions wait for one another
-however many threads and workers there are, each for the commit of the one before.  Those that wait
-go together instead.  An outcome is known to nobody before its commit.
+however many threads and workers there are, each for the commit of the one before.  Calls that are
+served together are written together instead.  No outcome is known before its commit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from oslo_db import exception as db_exc
 from sqlalchemy.orm import Session
 
 from e2etrust_verifier.db import hosts
-from e2etrust_verifier.db.grouping import Grouping, Waiting
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 Work = Callable[[Session], T]
+Write = Callable[[Work[Any]], Any]
 
 #: Errors after which a whole transaction is worth another try.
 RETRIED = (db_exc.DBDeadlock, db_exc.DBConnectionError)
 
 
 @dataclass(frozen=True, slots=True)
-class HostWork:
+class HostWork(Generic[T_co]):
     """Work that writes of *host*, and of no other."""
 
     host: str
-    work: Work[Any]
+    work: Work[T_co]
 
 
 class _Culprit(Exception):
     """The work of one member failed, and with it the whole transaction."""
 
-    def __init__(self, member: Waiting[HostWork, Any]) -> None:
+    def __init__(self, position: int) -> None:
         super().__init__()
-        self.member = member
+        self.position = position
 
 
-class GroupCommit:
-    """Threads share it.
+def commit(write: Write, group: list[HostWork[T]]) -> list[T | Exception]:
+    """Do all of *group*; return what came of each: its result, committed, or what it raised.
+
+    Work that raises is void, and takes no other with it.
 
     :param write: runs work in one transaction of its own, see :meth:`.Database.write`.
     """
-
-    def __init__(self, write: Callable[[Work[Any]], Any]) -> None:
-        self._write = write
-        # A host's second answer builds on what its first one left: each host once.
-        self._grouping: Grouping[HostWork, Any] = Grouping(
-            lambda group: self._together(group, tries=2), key=lambda asked: asked.host
-        )
-
-    def run(self, host: str, work: Work[T]) -> T:
-        """Run *work*, which writes of *host*, and return its result when it is committed.
-
-        Work that raises is void, and takes no other with it.
-
-        :raises Exception: what *work* raised.
-        """
-        result: T = self._grouping.run(HostWork(host, work))
-        return result
-
-    def __len__(self) -> int:
-        """How many wait for the transaction before theirs."""
-        return len(self._grouping)
-
-    def _together(self, group: list[Waiting[HostWork, Any]], tries: int) -> None:
-        if len(group) == 1 or not tries:
-            for member in group:
-                self._alone(member)
-            return
-        try:
-            results = self._write(lambda session: _all(session, group))
-        except _Culprit as exc:
-            self._alone(exc.member)
-            self._together([m for m in group if m is not exc.member], tries - 1)
-        except db_exc.DBConnectionError as exc:
-            # Tried often enough: to try for each would make all of them wait for each.
-            for member in group:
-                member.outcome.set_exception(exc)
-        except Exception:
-            self._together(group, tries=0)
-        else:
-            for member, result in zip(group, results, strict=True):
-                member.outcome.set_result(result)
-
-    def _alone(self, member: Waiting[HostWork, Any]) -> None:
-        try:
-            member.outcome.set_result(self._write(member.asked.work))
-        except Exception as exc:
-            member.outcome.set_exception(exc)
+    outcomes: dict[int, T | Exception] = {}
+    for numbers in _each_host_once(group):
+        came = _together(write, [group[n] for n in numbers], tries=2)
+        outcomes.update(zip(numbers, came, strict=True))
+    return [outcomes[n] for n in range(len(group))]
 
 
-def _all(session: Session, group: list[Waiting[HostWork, Any]]) -> list[Any]:
-    hosts.lock_with_records(session, [member.asked.host for member in group])
+def _each_host_once(group: list[HostWork[T]]) -> list[list[int]]:
+    """Part *group*: a host's second answer builds on what its first one left."""
+    parts: list[list[int]] = []
+    seen: dict[str, int] = {}
+    for number, member in enumerate(group):
+        part = seen[member.host] = seen.get(member.host, -1) + 1
+        if part == len(parts):
+            parts.append([])
+        parts[part].append(number)
+    return parts
+
+
+def _together(write: Write, group: list[HostWork[T]], tries: int) -> list[T | Exception]:
+    if len(group) == 1 or not tries:
+        return [_alone(write, member) for member in group]
+    try:
+        return list(write(lambda session: _all(session, group)))
+    except _Culprit as exc:
+        n = exc.position
+        its_own = _alone(write, group[n])
+        others = _together(write, group[:n] + group[n + 1 :], tries - 1)
+        return [*others[:n], its_own, *others[n:]]
+    except db_exc.DBConnectionError as exc:
+        # Tried often enough: to try for each would make all of them wait for each.
+        return [exc] * len(group)
+    except Exception:
+        return _together(write, group, tries=0)
+
+
+def _alone(write: Write, member: HostWork[T]) -> T | Exception:
+    try:
+        result: T = write(member.work)
+    except Exception as exc:
+        return exc
+    return result
+
+
+def _all(session: Session, group: list[HostWork[T]]) -> list[T]:
+    hosts.lock_with_records(session, [member.host for member in group])
     results = []
-    for member in group:
+    for position, member in enumerate(group):
         try:
-            results.append(member.asked.work(session))
+            results.append(member.work(session))
         except RETRIED:
             raise  # the transaction's fault, and tried again with all of them
         except Exception as exc:
-            raise _Culprit(member) from exc
+            raise _Culprit(position) from exc
     return results

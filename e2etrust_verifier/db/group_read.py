@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group reads: what threads look up at the same time is one query."""
+"""Group reads: what several calls look up is one query."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from oslo_db import exception as db_exc
 from sqlalchemy.orm import Session
-
-from e2etrust_verifier.db.grouping import Grouping, Waiting
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -17,36 +15,20 @@ V = TypeVar("V")
 Load = Callable[[Session, list[K]], list[V]]
 
 
-class GroupRead(Generic[K, V]):
-    """Threads share it.
-
-    What is found is never older than the question: a query begins after all that it answers were
-    asked.
+def find(
+    read: Callable[[Callable[[Session], Any]], Any], load: Load[K, V], keys: list[K]
+) -> list[V | Exception]:
+    """Return what *load* finds for each of *keys*, in one snapshot, or what it failed with.
 
     :param read: runs work in one snapshot, see :meth:`.Database.read`.
     """
-
-    def __init__(self, read: Callable[[Callable[[Session], Any]], Any], load: Load[K, V]) -> None:
-        self._read, self._load = read, load
-        self._grouping: Grouping[K, V] = Grouping(self._serve)
-
-    def find(self, key: K) -> V:
-        return self._grouping.run(key)
-
-    def _serve(self, group: list[Waiting[K, V]]) -> None:
-        keys = [member.asked for member in group]
-        try:
-            found = self._read(lambda session: self._load(session, keys))
-        except db_exc.DBConnectionError as exc:
-            for member in group:
-                member.outcome.set_exception(exc)
-        except Exception as exc:
-            if len(group) == 1:
-                group[0].outcome.set_exception(exc)
-                return
-            # What cannot be read of one is the trouble of that one (CVE-2025-1057).
-            for member in group:
-                self._serve([member])
-        else:
-            for member, value in zip(group, found, strict=True):
-                member.outcome.set_result(value)
+    try:
+        return list(read(lambda session: load(session, keys)))
+    except db_exc.DBConnectionError as exc:
+        # Tried often enough: to try for each would make all of them wait for each.
+        return [exc] * len(keys)
+    except Exception as exc:
+        if len(keys) == 1:
+            return [exc]
+        # What cannot be read of one is the trouble of that one (CVE-2025-1057).
+        return [found for key in keys for found in find(read, load, [key])]

@@ -13,7 +13,7 @@ from oslo_messaging import Target
 
 from e2etrust_core import messages, wire
 from e2etrust_core.errors import E2ETrustError
-from e2etrust_verifier.trust import attestation, enrolment, launches, leases
+from e2etrust_verifier.trust import attestation, enrolment, launches, leases, outcomes
 from e2etrust_verifier.trust.errors import DatabaseDown
 from e2etrust_verifier.trust.surroundings import Surroundings
 
@@ -48,10 +48,10 @@ class VerifierEndpoint:
         return self._answer(messages.EnrolAnswer, enrolment.finish, request)
 
     def challenge(self, _context: dict, request: Any) -> Answer:
-        return self._answer(messages.ChallengeRequest, attestation.challenge, request)
+        return self.challenge_each([request])[0]
 
     def attest(self, _context: dict, request: Any) -> Answer:
-        return self._answer(messages.AttestRequest, attestation.attest, request)
+        return self.attest_each([request])[0]
 
     def launch(self, _context: dict, request: Any) -> Answer:
         return self._answer(messages.LaunchAsk, launches.launch, request)
@@ -65,22 +65,46 @@ class VerifierEndpoint:
     def lease_delta(self, _context: dict, request: Any) -> Answer:
         return self._answer(messages.DeltaRequest, leases.delta, request)
 
+    def challenge_each(self, requests: list[Any]) -> list[Answer]:
+        """Do what :meth:`challenge` does for several requests."""
+        return self._answers(messages.ChallengeRequest, attestation.challenge_each, requests)
+
+    def attest_each(self, requests: list[Any]) -> list[Answer]:
+        """Do what :meth:`attest` does for several requests."""
+        return self._answers(messages.AttestRequest, attestation.attest_each, requests)
+
     def _answer(
         self, kind: type[T], decide: Callable[[Surroundings, T], Any], request: Any
     ) -> Answer:
+        def decide_each(around: Surroundings, asked: list[T]) -> list[Any]:
+            return outcomes.of_each(lambda one: decide(around, one), asked)
+
+        return self._answers(kind, decide_each, [request])[0]
+
+    def _answers(
+        self, kind: type[T], decide: Callable[[Surroundings, list[T]], list[Any]], said: list[Any]
+    ) -> list[Answer]:
+        asked = outcomes.of_each(lambda request: wire.from_dict(kind, request), said)
         try:
-            return messages.reply_ok(decide(self._around, wire.from_dict(kind, request)))
-        except E2ETrustError as exc:
-            LOG.info("%s refused: %s", kind.__name__, repr(str(exc)))
-            return messages.reply_error(exc)
-        except db_exc.DBConnectionError as exc:
-            # Without the statement: its values may be secrets.
-            told = getattr(exc.inner_exception, "orig", exc.inner_exception)
-            LOG.error("%s failed: the database is away: %s", kind.__name__, told)
-            return messages.reply_error(DatabaseDown("the verifier's database does not answer"))
-        except Exception:
-            number = secrets.token_hex(6)
-            LOG.exception("%s failed in an unforeseen way (%s)", kind.__name__, number)
-            return messages.reply_error(
-                InternalError(f"the verifier failed; its log tells more under {number}")
-            )
+            decided = outcomes.of_all(lambda some: decide(self._around, some), asked)
+        except Exception as exc:
+            decided = [exc] * len(said)
+        return [_told(kind, one) for one in outcomes.of_each(messages.reply_ok, decided)]
+
+
+def _told(kind: type, outcome: Answer | Exception) -> Answer:
+    if not isinstance(outcome, Exception):
+        return outcome
+    if isinstance(outcome, E2ETrustError):
+        LOG.info("%s refused: %s", kind.__name__, repr(str(outcome)))
+        return messages.reply_error(outcome)
+    if isinstance(outcome, db_exc.DBConnectionError):
+        # Without the statement: its values may be secrets.
+        told = getattr(outcome.inner_exception, "orig", outcome.inner_exception)
+        LOG.error("%s failed: the database is away: %s", kind.__name__, told)
+        return messages.reply_error(DatabaseDown("the verifier's database does not answer"))
+    number = secrets.token_hex(6)
+    LOG.error("%s failed in an unforeseen way (%s)", kind.__name__, number, exc_info=outcome)
+    return messages.reply_error(
+        InternalError(f"the verifier failed; its log tells more under {number}")
+    )

@@ -1,27 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls that wait for a thread: who goes first, who is told to come again, who has given up.
+"""Calls that wait for a thread: who goes first, who goes together, who is told to come again.
 
 A worker that has too much to do says so before it works: a refusal costs far less than an
 attestation.  Only what begins something is refused.  A host that was given a challenge, and a
 launch, which a tenant waits for, go on.
+
+Calls of one kind that wait at the same time are served together, and the next ones of that kind
+wait until that is done: the busier a worker, the more go together, and one that is alone waits for
+nobody.
 """
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+#: So many are served together.
+MOST = 64
+
 
 class Urgency(IntEnum):
-    """The lower goes first."""
+    """The lower goes first.  A refusal is quickly told, and goes before all that takes work."""
 
+    REFUSAL = -1
     LAUNCH = 0
     ANSWER = 1
     ROUTINE = 2
@@ -55,9 +62,33 @@ class Waiting:
     """
 
     call: Any
+    number: int
     since: float
     until: float
     retry_after: float | None = None
+
+
+@dataclass(slots=True)
+class _Lane:
+    """Calls of one kind and urgency.  With a ``kind`` they go together, one group at a time."""
+
+    urgency: Urgency
+    kind: str | None
+    waiting: deque[Waiting] = field(default_factory=deque)
+    busy: bool = False
+
+    def take(self) -> list[Waiting]:
+        many = 1 if self.kind is None else min(MOST, len(self.waiting))
+        return [self.waiting.popleft() for _ in range(many)]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Who goes now: ``calls`` of one ``kind``, None for a call that goes alone."""
+
+    kind: str | None
+    calls: list[Waiting]
+    lane: _Lane
 
 
 class WaitingLine:
@@ -72,40 +103,59 @@ class WaitingLine:
     ) -> None:
         self._longest_wait, self._most, self._clock = longest_wait, most, clock
         self._lock = threading.Lock()
-        self._heap: list[tuple[int, int, Waiting]] = []
-        self._routine: deque[tuple[int, float]] = deque()
+        self._lanes: dict[tuple[Urgency, str | None], _Lane] = {}
         self._numbers = itertools.count()
 
-    def add(self, call: Any, urgency: Urgency, give_up_after: float | None) -> None:
+    def add(
+        self, call: Any, urgency: Urgency, give_up_after: float | None, kind: str | None = None
+    ) -> None:
         """Let *call* wait, or be told to come again.
 
         :param give_up_after: seconds that its caller waits for the answer; None: nobody knows.
+        :param kind: calls of one kind and urgency are served together; None: it goes alone.
         """
         with self._lock:
             now = self._clock()
             until = now + give_up_after if give_up_after is not None else float("inf")
             retry_after = self._retry_after(urgency, now)
-            waiting, number = Waiting(call, now, until, retry_after), next(self._numbers)
-            # A refusal is quickly told, and goes before all that takes work.
-            first = -1 if retry_after is not None else urgency
-            if first == Urgency.ROUTINE:
-                self._routine.append((number, now))
-            heapq.heappush(self._heap, (first, number, waiting))
+            if retry_after is not None:
+                urgency, kind = Urgency.REFUSAL, None
+            lane = self._lanes.setdefault((urgency, kind), _Lane(urgency, kind))
+            lane.waiting.append(Waiting(call, next(self._numbers), now, until, retry_after))
 
-    def take(self) -> Waiting | None:
-        """Return who goes next; None where that one's caller has given up."""
+    def take(self) -> Turn | None:
+        """Return who goes next, without those whose callers have given up; None: nobody can now.
+
+        Whoever took a turn ends it by :meth:`done`.
+        """
         with self._lock:
-            _first, number, waiting = heapq.heappop(self._heap)
-            # Of routine calls the first to come is the first to go.
-            if self._routine and self._routine[0][0] == number:
-                self._routine.popleft()
-            return waiting if self._clock() < waiting.until else None
+            free = [lane for lane in self._lanes.values() if lane.waiting and not lane.busy]
+            if not free:
+                return None
+            lane = min(free, key=lambda lane: (lane.urgency, lane.waiting[0].number))
+            lane.busy = lane.kind is not None
+            now = self._clock()
+            return Turn(lane.kind, [one for one in lane.take() if now < one.until], lane)
+
+    def done(self, turn: Turn) -> None:
+        with self._lock:
+            turn.lane.busy = False
+
+    def can_go(self) -> bool:
+        """Whether :meth:`take` would find somebody."""
+        with self._lock:
+            return any(lane.waiting and not lane.busy for lane in self._lanes.values())
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return sum(len(lane.waiting) for lane in self._lanes.values())
 
     def _retry_after(self, urgency: Urgency, now: float) -> float | None:
-        oldest = now - self._routine[0][1] if self._routine else 0.0
-        full = len(self._heap) >= self._most
+        routine = [
+            lane.waiting[0].since
+            for lane in self._lanes.values()
+            if lane.urgency == Urgency.ROUTINE and lane.waiting
+        ]
+        oldest = now - min(routine) if routine else 0.0
+        full = len(self) >= self._most
         slow = urgency == Urgency.ROUTINE and oldest > self._longest_wait
         return max(1.0, 2 * oldest) if full or slow else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -22,8 +22,9 @@ from e2etrust_core.appraisal.model import CheckResult, HostPolicy
 from e2etrust_core.appraisal.policy import selection_of
 from e2etrust_core.evidence.model import MAX_DOMAINS, HostEvidence, PcrSelection, RunningDomain
 from e2etrust_verifier.db import answers, events, hosts, launches, verdicts
+from e2etrust_verifier.db.group_commit import HostWork
 from e2etrust_verifier.db.models import Host, HostState, Launch
-from e2etrust_verifier.trust import challenges, policy_versions, standing
+from e2etrust_verifier.trust import challenges, outcomes, policy_versions, standing
 from e2etrust_verifier.trust.challenges import Drawn
 from e2etrust_verifier.trust.errors import EvidenceStale, HostUnknown, NonceUnknown, TrustError
 from e2etrust_verifier.trust.names import check_host_name
@@ -62,11 +63,49 @@ def open_case(around: Surroundings, host: str, nonce: bytes, purpose: str) -> Ca
     :raises HostUnknown, NonceUnknown, PolicyMissing, PolicyError: nothing can be appraised.
     :raises EvidenceStale: the policy is another than when the challenge was drawn.
     """
+    return outcomes.only(open_each(around, [(host, nonce)], purpose))
+
+
+def open_each(
+    around: Surroundings, answered: list[tuple[str, bytes]], purpose: str
+) -> list[Case | Exception]:
+    """Do what :func:`open_case` does for several hosts and nonces."""
+    read = outcomes.of_each(lambda one: _read_nonce(around, *one, purpose), answered)
+    found = outcomes.of_all(lambda some: around.db.read_each(_records, some), read)
+    return outcomes.of_each(lambda one: _case(around, one), found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """A nonce that came back, and what it was drawn for, if it counts; records come later."""
+
+    host: str
+    nonce: bytes
+    challenge: Drawn | None
+    since: datetime
+    record: Host | None = None
+    launches: list[Launch] = field(default_factory=list)
+
+
+def _read_nonce(around: Surroundings, host: str, nonce: bytes, purpose: str) -> _Answered:
     check_host_name(host)
     challenge = challenges.read(around, nonce, host, purpose)
     since = around.now() if challenge is None else challenge.issued_at
-    record, granted = around.db.find(_records, (host, since))
-    if record is None:
+    return _Answered(host, nonce, challenge, since)
+
+
+def _records(session: Session, asked: list[_Answered]) -> list[_Answered]:
+    """Look up the hosts, and their launches that ran when the challenge was drawn or later."""
+    found = hosts.find_several(session, (one.host for one in asked))
+    granted = launches.of_hosts(session, [(one.host, one.since) for one in asked])
+    return [
+        replace(one, record=found.get(one.host), launches=granted[n]) for n, one in enumerate(asked)
+    ]
+
+
+def _case(around: Surroundings, answered: _Answered) -> Case:
+    host, challenge = answered.host, answered.challenge
+    if answered.record is None:
         raise HostUnknown(f"host {host} is not enrolled")
     if challenge is None:
         raise _nonce_unknown(around, host)
@@ -75,16 +114,7 @@ def open_case(around: Surroundings, host: str, nonce: bytes, purpose: str) -> Ca
         # Answers to the old questions: neither a pass nor a failure of the new policy.  So what was
         # found to be no older policy when the challenge was drawn need not be looked up again.
         raise EvidenceStale("the host's policy changed after this challenge was drawn")
-    return Case(record, nonce, challenge, policy, granted)
-
-
-def _records(
-    session: Session, asked: list[tuple[str, datetime]]
-) -> list[tuple[Host | None, list[Launch]]]:
-    """Look up hosts and their launches that ran at a moment or later."""
-    found = hosts.find_several(session, (host for host, _ in asked))
-    granted = launches.of_hosts(session, asked)
-    return [(found.get(host), granted[n]) for n, (host, _) in enumerate(asked)]
+    return Case(answered.record, answered.nonce, challenge, policy, answered.launches)
 
 
 def appraise(
@@ -120,23 +150,40 @@ def write_once(around: Surroundings, case: Case, work: Callable[[Session], T]) -
     :raises NonceUnknown: another answer was faster.
     :raises EvidenceStale: from *work*; the nonce is used up all the same.
     """
+    return outcomes.only(write_once_each(around, [(case, work)]))
 
-    def use(session: Session) -> None:
-        answers.use(session, case.nonce, case.challenge.expires_at)
+
+def write_once_each(
+    around: Surroundings, group: list[tuple[Case, Callable[[Session], T]]]
+) -> list[T | Exception]:
+    """Do what :func:`write_once` does for several cases, in as few transactions as can be."""
+    written = around.db.write_each([HostWork(c.host.name, _using(c, work)) for c, work in group])
+    pairs = zip(group, written, strict=True)
+    return [_told(around, case, one) for (case, _), one in pairs]
+
+
+def _using(case: Case, work: Callable[[Session], T]) -> Callable[[Session], T]:
+    """Return *work* with the case's nonce used up before."""
 
     def whole(session: Session) -> T:
-        use(session)
+        _use(session, case)
         return work(session)
 
-    try:
-        return around.db.write_of(case.host.name, whole)
-    except answers.NonceUsed:
-        raise _nonce_unknown(around, case.host.name) from None
-    except EvidenceStale:
+    return whole
+
+
+def _use(session: Session, case: Case) -> None:
+    answers.use(session, case.nonce, case.challenge.expires_at)
+
+
+def _told(around: Surroundings, case: Case, outcome: T | Exception) -> T | Exception:
+    if isinstance(outcome, answers.NonceUsed):
+        return _nonce_unknown(around, case.host.name)
+    if isinstance(outcome, EvidenceStale):
         # It must not count later either, when the host has recovered.
         with contextlib.suppress(answers.NonceUsed):
-            around.db.write(use)
-        raise
+            around.db.write(lambda session: _use(session, case))
+    return outcome
 
 
 def _nonce_unknown(around: Surroundings, host: str) -> NonceUnknown:

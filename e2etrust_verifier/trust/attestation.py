@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
@@ -15,7 +16,15 @@ from e2etrust_core.messages import Challenge as ChallengeMessage
 from e2etrust_verifier.db import hosts
 from e2etrust_verifier.db import policy_versions as versions
 from e2etrust_verifier.db.models import HostState, PolicyVersion
-from e2etrust_verifier.trust import appraisal, challenges, policy_versions, recording, standing
+from e2etrust_verifier.trust import (
+    appraisal,
+    challenges,
+    outcomes,
+    policy_versions,
+    recording,
+    standing,
+)
+from e2etrust_verifier.trust.appraisal import Case
 from e2etrust_verifier.trust.challenges import Drawn
 from e2etrust_verifier.trust.errors import HostUnknown
 from e2etrust_verifier.trust.names import check_host_name
@@ -32,18 +41,55 @@ def challenge(around: Surroundings, request: ChallengeRequest) -> ChallengeMessa
     :raises PolicyMissing, PolicyError, PolicyRolledBack, PolicyAltered: nothing is known that it
         could prove.
     """
+    return outcomes.only(challenge_each(around, [request]))
+
+
+def challenge_each(
+    around: Surroundings, requests: Sequence[ChallengeRequest]
+) -> list[ChallengeMessage | Exception]:
+    """Do what :func:`challenge` does for several requests."""
+    asked = outcomes.of_each(lambda request: _asked(around, request), requests)
+    known = outcomes.of_all(lambda some: around.db.read_each(_known, some), asked)
+    return outcomes.of_each(lambda one: _draw(around, one), known)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request, and what is known of its host and of the policy that it has to satisfy."""
+
+    request: ChallengeRequest
+    policy: HostPolicy
+    enrolled: bool = False
+    state: HostState | None = None
+    applied: PolicyVersion | None = None
+
+
+def _asked(around: Surroundings, request: ChallengeRequest) -> _Asked:
     check_host_name(request.host)
-    policy = around.policies.policy_for(request.host, around.now())
-    known = around.db.find(_known, (request.host, policy.name))
-    if not known.enrolled:
+    return _Asked(request, around.policies.policy_for(request.host, around.now()))
+
+
+def _known(session: Session, asked: list[_Asked]) -> list[_Asked]:
+    states = hosts.states_of_enrolled(session, (one.request.host for one in asked))
+    applied = versions.find_several(session, (one.policy.name for one in asked))
+    return [
+        replace(one, enrolled=True, state=states[name], applied=applied.get(one.policy.name))
+        if (name := one.request.host) in states
+        else one
+        for one in asked
+    ]
+
+
+def _draw(around: Surroundings, asked: _Asked) -> ChallengeMessage:
+    request, policy = asked.request, asked.policy
+    if not asked.enrolled:
         raise HostUnknown(f"host {request.host} is not enrolled")
-    state = known.state
-    policy_versions.admit(around.db, policy, known.applied, around.now())
-    if state is not None:
-        policy_versions.check_floor(policy, request.host, state.policy_floor)
+    policy_versions.admit(around.db, policy, asked.applied, around.now())
+    if asked.state is not None:
+        policy_versions.check_floor(policy, request.host, asked.state.policy_floor)
     asks_ima = policy.asks_ima
     nonce, drawn = challenges.draw(
-        around, request.host, request.purpose, policy.fingerprint, state, ima=asks_ima
+        around, request.host, request.purpose, policy.fingerprint, asked.state, ima=asks_ima
     )
     return ChallengeMessage(
         nonce,
@@ -53,22 +99,6 @@ def challenge(around: Surroundings, request: ChallengeRequest) -> ChallengeMessa
         drawn.lease_id,
         _ima_from(drawn, policy) if asks_ima else None,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What is known of a host, and of the policy that it has to satisfy."""
-
-    enrolled: bool
-    state: HostState | None
-    applied: PolicyVersion | None
-
-
-def _known(session: Session, asked: list[tuple[str, str]]) -> list[_Known]:
-    """Look up names of hosts and of their policies."""
-    states = hosts.states_of_enrolled(session, (host for host, _ in asked))
-    applied = versions.find_several(session, (policy for _, policy in asked))
-    return [_Known(h in states, states.get(h), applied.get(p)) for h, p in asked]
 
 
 def _ima_from(drawn: Drawn, policy: HostPolicy) -> ImaFrom:
@@ -84,7 +114,28 @@ def attest(around: Surroundings, request: AttestRequest) -> AttestResult:
 
     :raises TrustError: the evidence is not this host's answer to a challenge of ours.
     """
-    case = appraisal.open_case(around, request.host, request.nonce, "attest")
+    return outcomes.only(attest_each(around, [request]))
+
+
+def attest_each(
+    around: Surroundings, requests: Sequence[AttestRequest]
+) -> list[AttestResult | Exception]:
+    """Do what :func:`attest` does for several hosts; none is told of before it is committed."""
+    opened = appraisal.open_each(around, [(r.host, r.nonce) for r in requests], "attest")
+    found = outcomes.of_each(
+        lambda pair: (pair[1], _appraised(around, *pair)), outcomes.with_each(requests, opened)
+    )
+    results = outcomes.of_all(lambda some: appraisal.write_once_each(around, some), found)
+    for request, result in zip(requests, results, strict=True):
+        if not isinstance(result, Exception):
+            around.changed(request.host)
+    return results
+
+
+def _appraised(
+    around: Surroundings, request: AttestRequest, case: Case
+) -> Callable[[Session], AttestResult]:
+    """Appraise, and return what then has to be written."""
     qualifying = attest_binding(request.nonce, request.evidence.domains)
     found = appraisal.appraise(around, case, request.evidence, qualifying)
 
@@ -103,6 +154,4 @@ def attest(around: Surroundings, request: AttestRequest) -> AttestResult:
         again_in = max(seconds, _LEAST_SECONDS) / 2
         return AttestResult(trusted and lease is not None, checks, lease, again_in)
 
-    result = appraisal.write_once(around, case, work)
-    around.changed(request.host)
-    return result
+    return work

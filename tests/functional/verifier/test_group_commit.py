@@ -3,19 +3,19 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 import pytest
 import sqlalchemy as sa
 
-from e2etrust_core.messages import RemoteRefusal
+from e2etrust_core import wire
+from e2etrust_core.messages import AttestResult, read_reply
 from e2etrust_core.tpm.device import Tpm
 from e2etrust_core.tpm.pcr import extend_pcr
 from e2etrust_verifier.db.models import HostState, Lease
 from e2etrust_verifier.trust import operator
-
-PATIENCE = 60
+from tests.functional.verifier.host import refused
+from tests.functional.verifier.test_races import meanwhile
 
 
 @pytest.fixture
@@ -26,32 +26,15 @@ def three(laboratory):
     return hosts
 
 
-def send_together(laboratory, answers, meanwhile=lambda session: None) -> list[Future]:
-    """Send *answers* while a transaction is under way, so that all of them wait for it.
-
-    :param meanwhile: the work of that transaction.
-    """
-    database = laboratory.around.db
-    entered, go_on = threading.Event(), threading.Event()
-
-    def stand_still(session) -> None:
-        entered.set()
-        assert go_on.wait(PATIENCE)
-        meanwhile(session)
-
-    with ThreadPoolExecutor(len(answers) + 1) as pool:
-        still = pool.submit(database.write_of, "nobody", stand_still)
-        assert entered.wait(PATIENCE)
-        sent = []
-        for number, (host, answer) in enumerate(answers, 1):
-            sent.append(pool.submit(host.send, answer))
-            waited = threading.Event()
-            while len(database._commits) < number:
-                assert not sent[-1].done(), sent[-1].result()
-                assert not waited.wait(0.005)
-        go_on.set()
-        still.result(PATIENCE)
-    return sent
+def send_together(laboratory, answers) -> list[Future]:
+    told = []
+    for reply in laboratory.endpoint.attest_each([wire.to_dict(answer) for _, answer in answers]):
+        told.append(Future())
+        try:
+            told[-1].set_result(read_reply(AttestResult, reply))
+        except Exception as exc:
+            told[-1].set_exception(exc)
+    return told
 
 
 def changes(laboratory) -> set[int]:
@@ -79,29 +62,53 @@ def test_answer_that_was_given_before_takes_no_other_with_it(laboratory, three):
     told = send_together(laboratory, [*answers, (third, third.answer(third.challenge()))])
     assert told[0].result().trusted
     assert told[2].result().trusted
-    with pytest.raises(RemoteRefusal, match="^NONCE_UNKNOWN:"):
+    with refused("NONCE_UNKNOWN"):
         told[1].result()
     leases = laboratory.around.db.read(lambda s: s.scalars(sa.select(Lease.host)).all())
     assert sorted(leases) == ["host1", "host2", "host3"]
 
 
-def test_one_nonce_twice_at_the_same_time_is_one_lease(laboratory, three):
-    host = three[0]
+def test_two_answers_of_one_host_are_one_after_the_other(laboratory):
+    """What the first one leaves, a failure here, is what the second one is held against."""
+    host = laboratory.host()
+    host.enrol()
+    old = host.answer(host.challenge())
+    extend_pcr(Tpm(laboratory.first.tcti), 9, {"sha256": b"\x66" * 32})
+    told = send_together(laboratory, [(host, host.answer(host.challenge())), (host, old)])
+    assert not told[0].result().trusted
+    with refused("EVIDENCE_STALE"):
+        told[1].result()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_request_that_is_none_takes_no_other_with_it(laboratory):
+    host = laboratory.host()
+    host.enrol()
+    good = wire.to_dict(host.answer(host.challenge()))
+    told = laboratory.endpoint.attest_each([None, good, {**good, "host": "nobody"}])
+    assert read_reply(AttestResult, told[1]).trusted
+    assert [reply["error"]["code"] for reply in told[::2]] == ["INPUT_MALFORMED", "HOST_UNKNOWN"]
+
+
+def test_one_nonce_twice_at_the_same_time_is_one_lease(laboratory):
+    host = laboratory.host()
+    host.enrol()
     answer = host.answer(host.challenge())
     told = send_together(laboratory, [(host, answer), (host, answer)])
     codes = sorted(str(one.exception() or "lease").split(":")[0] for one in told)
     assert codes == ["NONCE_UNKNOWN", "lease"]
 
 
-def test_host_that_fails_and_one_that_was_removed_take_no_other_with_them(laboratory, three):
+def test_host_that_fails_and_one_that_was_removed_take_no_other_with_them(
+    laboratory, three, monkeypatch
+):
     extend_pcr(Tpm(laboratory.first.tcti), 9, {"sha256": b"\x66" * 32})
-    told = send_together(
-        laboratory,
-        [(host, host.answer(host.challenge())) for host in three],
-        lambda session: operator.forget(session, "host2", laboratory.around.now()),
-    )
+    answers = [(host, host.answer(host.challenge())) for host in three]
+    around = laboratory.around
+    meanwhile(monkeypatch, lambda: operator.remove(around.db, "host2", around.now()))
+    told = send_together(laboratory, answers)
     assert not told[0].result().trusted
-    with pytest.raises(RemoteRefusal, match="^EVIDENCE_STALE:"):
+    with refused("EVIDENCE_STALE"):
         told[1].result()
     assert told[2].result().trusted
     seconds = {host.host: host.seconds > 0 for host in three[2].delta().hosts}

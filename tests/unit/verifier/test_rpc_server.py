@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -22,12 +24,37 @@ from tests.unit.verifier_key import new_signer, pin
 
 SIGNER = new_signer()
 
+PATIENCE = 30
+
 
 class Endpoint:
     target = oslo_messaging.Target(version="1.0")
 
+    def __init__(self) -> None:
+        self.groups: list[list[Any]] = []
+        self.entered, self.go_on = threading.Event(), threading.Event()
+
+    def attest_each(self, requests: list[Any]) -> list[dict[str, Any]]:
+        """Stand still in the first group until told to go on."""
+        self.groups.append(requests)
+        if len(self.groups) == 1:
+            self.entered.set()
+            assert self.go_on.wait(PATIENCE)
+        return [{"answer": request} for request in requests]
+
+    def challenge_each(self, requests: list[Any]) -> list[dict[str, Any]]:
+        return [{"nonce": request} for request in requests]
+
+    def challenge(self, _context: dict[str, Any], **_arguments: Any) -> dict[str, Any]:
+        return {"alone": True}
+
     def lease_delta(self, _context: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
         return {"asked": request}
+
+
+@pytest.fixture
+def endpoint() -> Endpoint:
+    return Endpoint()
 
 
 @pytest.fixture
@@ -38,21 +65,30 @@ def conf() -> Iterator[cfg.ConfigOpts]:
     options = conffixture.ConfFixture(made, transport_url="fake://")
     options.setUp()
     made.set_override("control_exchange", "another")
-    server = make_server(made, Endpoint(), AnswerSigner(SIGNER))
-    server.start()
-    try:
-        yield made
-    finally:
-        server.stop()
-        server.wait()
-        options.cleanUp()
+    yield made
+    options.cleanUp()
+
+
+@pytest.fixture(autouse=True)
+def server(conf, endpoint) -> Iterator[Any]:
+    made = make_server(conf, endpoint, AnswerSigner(SIGNER))
+    made.start()
+    yield made
+    made.stop()
+    made.wait()
+
+
+def call(
+    conf: cfg.ConfigOpts, method: str, context: dict[str, Any] | None = None, **arguments: Any
+) -> dict[str, Any]:
+    target = oslo_messaging.Target(exchange=EXCHANGE, topic=VERIFIER_TOPIC)
+    transport = oslo_messaging.get_rpc_transport(conf)
+    client = oslo_messaging.get_rpc_client(transport, target, timeout=PATIENCE)
+    return client.call(context or {}, method, **arguments)
 
 
 def ask(conf: cfg.ConfigOpts, context: dict[str, Any] | None = None) -> dict[str, Any]:
-    target = oslo_messaging.Target(exchange=EXCHANGE, topic=VERIFIER_TOPIC)
-    transport = oslo_messaging.get_rpc_transport(conf)
-    client = oslo_messaging.get_rpc_client(transport, target, timeout=5)
-    return client.call(context or {}, "lease_delta", request={"since": 1})
+    return call(conf, "lease_delta", context, request={"since": 1})
 
 
 def test_verifier_is_found_whatever_control_exchange_its_configuration_names(conf):
@@ -94,3 +130,36 @@ def test_messages_that_are_no_calls_hold_up_nobody(conf):
     for context, message in NO_CALLS * 3:
         transport._send(target, context, message)
     assert ask(conf) == {"asked": {"since": 1}}
+
+
+def test_those_who_come_meanwhile_are_answered_together_each_with_its_own(conf, endpoint):
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(call, conf, "attest", request=0)
+        assert endpoint.entered.wait(PATIENCE)
+        others = [pool.submit(call, conf, "attest", request=n) for n in (1, 2, 3)]
+        # Calls of another kind go on meanwhile.
+        assert call(conf, "challenge", request=9) == {"nonce": 9}
+        endpoint.go_on.set()
+        told = [one.result(PATIENCE) for one in (first, *others)]
+    assert told == [{"answer": n} for n in range(4)]
+    assert endpoint.groups[0] == [0]
+    assert sorted(n for group in endpoint.groups[1:] for n in group) == [1, 2, 3]
+
+
+def test_call_of_another_shape_goes_the_way_of_all_others(conf):
+    assert call(conf, "challenge", something=1) == {"alone": True}
+
+
+def test_server_that_ends_answers_whoever_waits(conf, endpoint, server):
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(call, conf, "attest", request=0)
+        assert endpoint.entered.wait(PATIENCE)
+        second = pool.submit(call, conf, "attest", request=1)
+        waited = threading.Event()
+        while not len(server.line):
+            assert not waited.wait(0.01)
+        server.stop()
+        ended = pool.submit(server.wait)
+        endpoint.go_on.set()
+        ended.result(PATIENCE)
+        assert [first.result(PATIENCE), second.result(PATIENCE)] == [{"answer": 0}, {"answer": 1}]
