@@ -12,7 +12,7 @@ from oslo_config import cfg
 from oslo_db.sqlalchemy import enginefacade
 from sqlalchemy.orm import Session
 
-from e2etrust_verifier.db import failover, group_commit, group_read
+from e2etrust_verifier.db import at_end, failover, group_commit, group_read
 from e2etrust_verifier.db.group_commit import RETRIED, HostWork
 from e2etrust_verifier.db.group_read import Load
 from e2etrust_verifier.db.models import Generation
@@ -82,7 +82,10 @@ class Database:
                 # A transaction that reads first and writes later cannot wait for another writer
                 # in SQLite: it fails at once.  One that begins with a write waits its turn.
                 session.connection().execute(sa.update(Generation).values(value=Generation.value))
-            return work(session)
+            result = work(session)
+            if writing:
+                at_end.write_all(session)
+            return result
 
 
 def _prepare(engine: sa.Engine) -> None:

@@ -10,8 +10,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import Session, defer
 
+from e2etrust_verifier.db import at_end
 from e2etrust_verifier.db.models import Generation, Host, HostState
 
 # What each attestation asks for: made once.
@@ -47,8 +49,11 @@ _COUNT_UP = sa.update(Generation).values(
     value=sa.case((sa.bindparam("clock") > _NEXT, sa.bindparam("clock")), else_=_NEXT)
 )
 _COUNTER = sa.select(Generation.value)
-#: Places in a session's ``info``: what it locked of hosts, by name; and its change number.
-_LOCKED, _NUMBER = "e2etrust locked", "e2etrust generation"
+_COLUMNS = sa.inspect(HostState).columns.keys()
+_INSERT = mysql.insert(HostState)
+_PUT = _INSERT.on_duplicate_key_update({name: _INSERT.inserted[name] for name in _COLUMNS[1:]})
+#: Place in a session's ``info``: what it locked of hosts, by name.
+_LOCKED = "e2etrust locked"
 
 
 class LeaseRow(NamedTuple):
@@ -289,19 +294,29 @@ class _Locked:
 def touch(session: Session, state: HostState) -> None:
     """Note that *state* changed, under the next number of the one counter.
 
-    The counter's row stays locked until the transaction ends, so changes become visible in the
-    order of their numbers, and nobody who asks for what came after one can miss any.  What one
-    transaction changes has one number.
+    The counter's row stays locked from the transaction's end until its commit, so changes become
+    visible in the order of their numbers, and nobody who asks for what came after one can miss any.
+    What one transaction changes has one number.
 
     Numbers are the clock's milliseconds, or more: one that was given before the database was
     restored from a backup is not given again, to something that whoever has it would miss.
     """
-    if _NUMBER not in session.info:
-        # Past the unit of work, so that all that is pending is flushed once.
-        connection = session.connection()
-        connection.execute(_COUNT_UP, {"clock": time.time_ns() // 1_000_000})
-        session.info[_NUMBER] = connection.execute(_COUNTER).scalar_one()
-    state.generation = session.info[_NUMBER]
+    at_end.add(session, _write_touched, state)
+
+
+def _write_touched(session: Session, touched: list[HostState]) -> None:
+    # Past the unit of work, so that all that is pending is flushed once.
+    connection = session.connection()
+    connection.execute(_COUNT_UP, {"clock": time.time_ns() // 1_000_000})
+    number = connection.execute(_COUNTER).scalar_one()
+    for state in touched:
+        state.generation = number
+    known = [state for state in dict.fromkeys(touched) if state in session.dirty]
+    if len(known) > 1 and connection.dialect.name in ("mysql", "mariadb"):
+        # The unit of work would write one after the other there.
+        connection.execute(_PUT, [{name: getattr(s, name) for name in _COLUMNS} for s in known])
+        for state in known:
+            session.expunge(state)
 
 
 def counter(session: Session) -> tuple[int, int]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from e2etrust_core.trust_names import LOWEST_LEVEL
+from e2etrust_verifier.db import at_end
 from e2etrust_verifier.db.models import HostState, Lease
 
 #: The clocks of workers agree this well.  Evidence that came later than now, by more than that,
@@ -30,7 +32,7 @@ def in_time(now: datetime) -> sa.ColumnElement[bool]:
 _ADD = sa.insert(Lease)
 _END = (
     sa.update(Lease)
-    .where(Lease.id == sa.bindparam("lease"), Lease.ended_at.is_(None))
+    .where(Lease.id.in_(sa.bindparam("leases", expanding=True)), Lease.ended_at.is_(None))
     .values(ended_at=sa.bindparam("at"), ended=sa.bindparam("why"))
 )
 
@@ -39,11 +41,24 @@ def add(
     session: Session, lease_id: str, host: str, granted_at: datetime, expires_at: datetime
 ) -> None:
     row = {"id": lease_id, "host": host, "granted_at": granted_at, "expires_at": expires_at}
-    session.connection().execute(_ADD, row)
+    at_end.add(session, _add_all, row)
 
 
 def end(session: Session, lease_id: str, why: str, now: datetime) -> None:
-    session.connection().execute(_END, {"lease": lease_id, "at": now, "why": why})
+    """End a lease for that reason; those of one transaction and reason at the latest *now*."""
+    at_end.add(session, _end_all, (lease_id, why, now))
+
+
+def _add_all(session: Session, rows: list[dict[str, Any]]) -> None:
+    session.connection().execute(_ADD, rows)
+
+
+def _end_all(session: Session, ended: list[tuple[str, str, datetime]]) -> None:
+    for why in sorted({why for _, why, _ in ended}):
+        leases = [(lease, now) for lease, reason, now in ended if reason == why]
+        at = max(now for _, now in leases)
+        values = {"leases": [lease for lease, _ in leases], "at": at, "why": why}
+        session.connection().execute(_END, values)
 
 
 def run_out(session: Session, now: datetime) -> dict[str, int | None]:

@@ -85,6 +85,7 @@ class _Answered:
     since: datetime
     record: Host | None = None
     launches: list[Launch] = field(default_factory=list)
+    used: bool = False
 
 
 def _read_nonce(around: Surroundings, host: str, nonce: bytes, purpose: str) -> _Answered:
@@ -98,8 +99,10 @@ def _records(session: Session, asked: list[_Answered]) -> list[_Answered]:
     """Look up the hosts, and their launches that ran when the challenge was drawn or later."""
     found = hosts.find_several(session, (one.host for one in asked))
     granted = launches.of_hosts(session, [(one.host, one.since) for one in asked])
+    used = answers.used(session, (one.nonce for one in asked))
     return [
-        replace(one, record=found.get(one.host), launches=granted[n]) for n, one in enumerate(asked)
+        replace(one, record=found.get(one.host), launches=granted[n], used=one.nonce in used)
+        for n, one in enumerate(asked)
     ]
 
 
@@ -107,7 +110,7 @@ def _case(around: Surroundings, answered: _Answered) -> Case:
     host, challenge = answered.host, answered.challenge
     if answered.record is None:
         raise HostUnknown(f"host {host} is not enrolled")
-    if challenge is None:
+    if challenge is None or answered.used:
         raise _nonce_unknown(around, host)
     policy = around.policies.policy_for(host, around.now())
     if challenge.policy != policy.fingerprint:
