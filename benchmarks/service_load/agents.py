@@ -89,7 +89,7 @@ class Load:
         self.challenge_seconds: list[float] = []
         self.attest_seconds: list[float] = []
         self.refused: dict[str, int] = {}
-        self.lost = 0
+        self.lost = self.leases = 0
         self.counting_from, self.counting_until = 0.0, float("inf")
         self._next_look = 0.0
 
@@ -179,7 +179,9 @@ class Load:
         if not result["trusted"]:
             code = next(c["code"] for c in result["checks"] if c["outcome"] != "pass")
             self.refused[code] = self.refused.get(code, 0) + 1
-        elif counts:
+            return
+        self.leases += 1
+        if counts:
             self.seconds.append(now - call.began)
             self.attest_seconds.append(now - call.asked)
 
@@ -206,6 +208,7 @@ class Load:
             "attest_seconds": self.attest_seconds,
             "refused": self.refused,
             "lost": self.lost,
+            "leases": self.leases,
             "cpu": time.process_time(),
         }
 
