@@ -9,6 +9,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import oslo_messaging
@@ -21,10 +22,14 @@ from e2etrust_verifier.conf.load import THREADS
 from e2etrust_verifier.rpc.endpoint import VerifierEndpoint
 from e2etrust_verifier.rpc.signing import AnswerSigner, SigningDispatcher
 from e2etrust_verifier.rpc.transport import rpc_transport
-from e2etrust_verifier.rpc.waiting_line import Turn, WaitingLine, urgency_of
+from e2etrust_verifier.rpc.waiting_line import Turn, Waiting, WaitingLine, urgency_of
 from e2etrust_verifier.trust.errors import VerifierBusy
 
 LOG = logging.getLogger(__name__)
+
+#: oslo.messaging waits for the broker's word after each reply: of those that are due together one
+#: thread sends so many, and so many threads help.
+REPLIES, REPLIERS = 8, 4
 
 #: Whoever says that it waits longer than a day is not believed.
 _LONGEST_PATIENCE = 86400.0
@@ -42,13 +47,20 @@ class AdmittingServer(RPCServer):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._called = threading.Lock()
+        self._called, self._lock = 0, threading.Lock()
+        self._repliers = ThreadPoolExecutor(REPLIERS, "replies")
 
     def _on_incoming(self, incoming: Any) -> None:
         call = incoming[0]
         kind = self._kind_of(call)
         self.line.add(incoming, urgency_of(call.message), _patience(call.ctxt), kind)
-        self._call_a_thread()
+        # A thread for each turn that can be taken now.  Only here: while the server ends its
+        # thread pool hangs whoever asks it for one more, and nothing comes in any more.
+        with self._lock:
+            if self._called >= self.line.turns():
+                return
+            self._called += 1
+        self._work_executor.submit(self._serve)
 
     def _kind_of(self, call: Any) -> str | None:
         """Return the method of a call as our agents make it; any other goes oslo.messaging's way.
@@ -64,38 +76,37 @@ class AdmittingServer(RPCServer):
         plain = message.get("version", "1.0") == "1.0" and message.get("namespace") is None
         return method if plain else None
 
-    def _call_a_thread(self) -> None:
-        """Have a thread look at the line, unless one is on its way already."""
-        if not self.line.can_go() or not self._called.acquire(blocking=False):
-            return
-        try:
-            self._work_executor.submit(self._serve)
-        except RuntimeError:  # the server ends: those that serve go on until the line is empty
-            self._called.release()
-
     def _serve(self) -> None:
-        self._called.release()
+        with self._lock:
+            self._called -= 1
         while (turn := self.line.take()) is not None:
-            self._call_a_thread()  # for whoever else can go meanwhile
-            try:
-                self._serve_turn(turn)
-            finally:
-                self.line.done(turn)
+            if turn.kind is None:
+                self._serve_alone(turn.calls)
+            else:
+                self._serve_together(turn)
 
-    def _serve_turn(self, turn: Turn) -> None:
-        if not turn.calls:
-            LOG.debug("calls are dropped: their callers have given up")
-        elif turn.kind is not None:
-            self._serve_together(turn.kind, [one.call[0] for one in turn.calls])
-        elif turn.calls[0].retry_after is None:
-            self._process_incoming(turn.calls[0].call)
-        else:
-            busy = VerifierBusy(turn.calls[0].retry_after)
-            self._reply(turn.calls[0].call[0], reply_error(busy))
+    def _serve_alone(self, calls: list[Waiting]) -> None:
+        for one in calls:  # none where its caller has given up
+            if one.retry_after is None:
+                self._process_incoming(one.call)
+            else:
+                self._reply(one.call[0], reply_error(VerifierBusy(one.retry_after)))
 
-    def _serve_together(self, method: str, calls: list[Any]) -> None:
-        answers = self.together[method]([call.message["args"]["request"] for call in calls])
-        for call, answer in zip(calls, answers, strict=True):
+    def _serve_together(self, turn: Turn) -> None:
+        calls = [one.call[0] for one in turn.calls]
+        try:
+            requests = [call.message["args"]["request"] for call in calls]
+            answers = self.together[str(turn.kind)](requests) if requests else []
+        finally:
+            self.line.done(turn)
+        replies = list(zip(calls, answers, strict=True))
+        parts = [replies[first : first + REPLIES] for first in range(REPLIES, len(calls), REPLIES)]
+        others = self._repliers.map(self._reply_each, parts)
+        self._reply_each(replies[:REPLIES])
+        list(others)  # all are sent before this thread is free, and the server can end
+
+    def _reply_each(self, replies: list[tuple[Any, Any]]) -> None:
+        for call, answer in replies:
             self._reply(call, answer)
 
     def _reply(self, call: Any, answer: dict[str, Any]) -> None:

@@ -77,6 +77,11 @@ class _Lane:
     waiting: deque[Waiting] = field(default_factory=deque)
     busy: bool = False
 
+    def turns(self) -> int:
+        if self.kind is None:
+            return len(self.waiting)
+        return int(bool(self.waiting) and not self.busy)
+
     def take(self) -> list[Waiting]:
         many = 1 if self.kind is None else min(MOST, len(self.waiting))
         return [self.waiting.popleft() for _ in range(many)]
@@ -129,7 +134,7 @@ class WaitingLine:
         Whoever took a turn ends it by :meth:`done`.
         """
         with self._lock:
-            free = [lane for lane in self._lanes.values() if lane.waiting and not lane.busy]
+            free = [lane for lane in self._lanes.values() if lane.turns()]
             if not free:
                 return None
             lane = min(free, key=lambda lane: (lane.urgency, lane.waiting[0].number))
@@ -141,10 +146,10 @@ class WaitingLine:
         with self._lock:
             turn.lane.busy = False
 
-    def can_go(self) -> bool:
-        """Whether :meth:`take` would find somebody."""
+    def turns(self) -> int:
+        """How many turns could be taken now."""
         with self._lock:
-            return any(lane.waiting and not lane.busy for lane in self._lanes.values())
+            return sum(lane.turns() for lane in self._lanes.values())
 
     def __len__(self) -> int:
         return sum(len(lane.waiting) for lane in self._lanes.values())

@@ -113,10 +113,10 @@ def test_those_who_come_meanwhile_wait_until_their_kind_is_done_and_hold_up_no_o
     for name, kind in (("a2", "a"), ("b", None), ("a3", "a")):
         line.add(name, Urgency.ANSWER, None, kind)
     assert take(line) == "b"
-    assert not line.can_go()
+    assert line.turns() == 0
     assert line.take() is None
     line.done(turn)
-    assert line.can_go()
+    assert line.turns() == 1
     assert take_group(line)[1] == ["a2", "a3"]
 
 
