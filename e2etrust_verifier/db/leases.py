@@ -45,7 +45,7 @@ def add(
 
 
 def end(session: Session, lease_id: str, why: str, now: datetime) -> None:
-    """End a lease for that reason; those of one transaction and reason at the latest *now*."""
+    """End a lease; those of one transaction, reason and second end at the latest *now* of them."""
     at_end.add(session, _end_all, (lease_id, why, now))
 
 
@@ -54,11 +54,12 @@ def _add_all(session: Session, rows: list[dict[str, Any]]) -> None:
 
 
 def _end_all(session: Session, ended: list[tuple[str, str, datetime]]) -> None:
-    for why in sorted({why for _, why, _ in ended}):
-        leases = [(lease, now) for lease, reason, now in ended if reason == why]
-        at = max(now for _, now in leases)
-        values = {"leases": [lease for lease, _ in leases], "at": at, "why": why}
-        session.connection().execute(_END, values)
+    together: dict[tuple[str, datetime], list[tuple[str, datetime]]] = {}
+    for lease, why, now in ended:
+        together.setdefault((why, now.replace(microsecond=0)), []).append((lease, now))
+    for (why, _), leases in together.items():
+        values = {"leases": [lease for lease, _ in leases], "at": max(now for _, now in leases)}
+        session.connection().execute(_END, {**values, "why": why})
 
 
 def run_out(session: Session, now: datetime) -> dict[str, int | None]:
