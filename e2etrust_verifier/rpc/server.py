@@ -22,7 +22,7 @@ from e2etrust_verifier.conf.load import THREADS
 from e2etrust_verifier.rpc.endpoint import VerifierEndpoint
 from e2etrust_verifier.rpc.signing import AnswerSigner, SigningDispatcher
 from e2etrust_verifier.rpc.transport import rpc_transport
-from e2etrust_verifier.rpc.waiting_line import Turn, Waiting, WaitingLine, urgency_of
+from e2etrust_verifier.rpc.waiting_line import REFUSED, Turn, Waiting, WaitingLine, urgency_of
 from e2etrust_verifier.trust.errors import VerifierBusy
 
 LOG = logging.getLogger(__name__)
@@ -87,16 +87,12 @@ class AdmittingServer(RPCServer):
 
     def _serve_alone(self, calls: list[Waiting]) -> None:
         for one in calls:  # none where its caller has given up
-            if one.retry_after is None:
-                self._process_incoming(one.call)
-            else:
-                self._reply(one.call[0], reply_error(VerifierBusy(one.retry_after)))
+            self._process_incoming(one.call)
 
     def _serve_together(self, turn: Turn) -> None:
         calls = [one.call[0] for one in turn.calls]
         try:
-            requests = [call.message["args"]["request"] for call in calls]
-            answers = self.together[str(turn.kind)](requests) if requests else []
+            answers = self._answers(turn, calls)
         finally:
             self.line.done(turn)
         replies = list(zip(calls, answers, strict=True))
@@ -104,6 +100,12 @@ class AdmittingServer(RPCServer):
         others = self._repliers.map(self._reply_each, parts)
         self._reply_each(replies[:REPLIES])
         list(others)  # all are sent before this thread is free, and the server can end
+
+    def _answers(self, turn: Turn, calls: list[Any]) -> list[Any]:
+        if turn.kind == REFUSED:
+            return [reply_error(VerifierBusy(one.retry_after or 1.0)) for one in turn.calls]
+        requests = [call.message["args"]["request"] for call in calls]
+        return self.together[str(turn.kind)](requests) if requests else []
 
     def _reply_each(self, replies: list[tuple[Any, Any]]) -> None:
         for call, answer in replies:

@@ -23,12 +23,14 @@ from typing import Any
 
 #: So many are served together.
 MOST = 64
+#: The kind of calls that are refused.  They go by turns with answers: whoever asks again at once
+#: must not keep those from being served.
+REFUSED = "refused"
 
 
 class Urgency(IntEnum):
-    """The lower goes first.  A refusal is quickly told, and goes before all that takes work."""
+    """The lower goes first."""
 
-    REFUSAL = -1
     LAUNCH = 0
     ANSWER = 1
     ROUTINE = 2
@@ -124,7 +126,7 @@ class WaitingLine:
             until = now + give_up_after if give_up_after is not None else float("inf")
             retry_after = self._retry_after(urgency, now)
             if retry_after is not None:
-                urgency, kind = Urgency.REFUSAL, None
+                urgency, kind = Urgency.ANSWER, REFUSED
             lane = self._lanes.setdefault((urgency, kind), _Lane(urgency, kind))
             lane.waiting.append(Waiting(call, next(self._numbers), now, until, retry_after))
 

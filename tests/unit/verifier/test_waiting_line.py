@@ -86,16 +86,17 @@ def test_what_begins_something_is_refused_while_such_calls_wait_too_long(line, c
     line.add("second", Urgency.ROUTINE, None)
     line.add("answer", Urgency.ANSWER, None)
     line.add("launch", Urgency.LAUNCH, None)
+    assert take(line) == "launch"
     refused = take_alone(line)
     assert (refused.call, refused.retry_after) == ("second", 3.0)
-    assert [take(line) for _ in range(3)] == ["launch", "answer", "first"]
+    assert [take(line) for _ in range(2)] == ["answer", "first"]
     line.add("third", Urgency.ROUTINE, None)
     assert take_alone(line).retry_after is None
 
 
 def test_beyond_its_length_the_line_takes_nobody(line):
     for number in range(5):
-        line.add(number, Urgency.LAUNCH, None)
+        line.add(number, Urgency.ROUTINE, None)
     line.add("one more", Urgency.LAUNCH, None)
     refused = take_alone(line)
     assert (refused.call, refused.retry_after) == ("one more", 1.0)
@@ -140,3 +141,13 @@ def test_group_goes_without_those_who_have_given_up(line, clock):
     line.add("long", Urgency.ANSWER, 9.0, "a")
     clock.now += 2
     assert take_group(line)[1] == ["long"]
+
+
+def test_refusals_go_by_turns_with_answers_and_keep_none_of_them_waiting(clock):
+    line = WaitingLine(longest_wait=1.0, most=3, clock=clock)
+    for name in ("a1", "a2", "a3", "no1", "no2"):
+        line.add(name, Urgency.ANSWER, None)
+    assert [take(line) for _ in range(3)] == ["a1", "a2", "a3"]
+    line.add("a4", Urgency.ANSWER, None)
+    assert take_group(line)[1] == ["no1", "no2"]
+    assert take(line) == "a4"
