@@ -6,7 +6,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import oslo_messaging
@@ -101,9 +100,20 @@ def test_answer_is_signed_for_who_wants_it_so(conf, tmp_path):
     assert question.reply(ask(conf, question.context())) == {"asked": {"since": 1}}
 
 
+def test_what_is_answered_together_is_signed_for_each(conf, tmp_path):
+    pinned = PinnedKeys(pin(tmp_path / "keys.json", SIGNER))
+
+    def asked(number: int) -> dict[str, Any]:
+        request = {"number": number}
+        question = pinned.question("challenge", request)
+        return question.reply(call(conf, "challenge", question.context(), request=request))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(asked, range(4))) == [{"nonce": {"number": n}} for n in range(4)]
+
+
 def test_refusal_of_a_busy_verifier_is_signed_too(conf, tmp_path, monkeypatch):
-    take = WaitingLine.take
-    monkeypatch.setattr(WaitingLine, "take", lambda line: replace(take(line), retry_after=3.0))
+    monkeypatch.setattr(WaitingLine, "_retry_after", lambda *_: 3.0)
     pinned = PinnedKeys(pin(tmp_path / "keys.json", SIGNER))
     question = pinned.question("lease_delta", {"since": 1})
     error = question.reply(ask(conf, question.context()))["error"]
