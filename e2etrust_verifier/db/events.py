@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -18,6 +18,7 @@ LOG = logging.getLogger(__name__)
 
 #: Of each host name.
 KEYS_TOLD = 16
+TOLD_ONCE_IN = timedelta(minutes=1)
 
 _LONGEST_ID = 64
 
@@ -49,6 +50,31 @@ def add(
     )
     session.add(event)
     outbox.add(session, event, codes)
+
+
+def add_refused(
+    session: Session,
+    kind: str,
+    message: str,
+    *,
+    now: datetime,
+    host: str,
+    codes: tuple[str, ...] = (),
+    ek_sha256: str | None = None,
+) -> None:
+    """Do what :func:`add` does, unless the same was told of *host* within :data:`TOLD_ONCE_IN`.
+
+    Whoever may write to the message bus can send nonsense in a host's name as often as he likes.
+    """
+    line = printable(message)
+    told = sa.select(Event.id).where(
+        Event.kind == kind,
+        Event.host == host,
+        Event.message == line,
+        Event.at.between(now - TOLD_ONCE_IN, now),
+    )
+    if session.scalars(told.limit(1)).first() is None:
+        add(session, kind, message, now=now, host=host, codes=codes, ek_sha256=ek_sha256)
 
 
 def keys_refused(session: Session, hosts: Collection[str]) -> dict[str, list[str]]:

@@ -345,7 +345,9 @@ def _close_gone_launches(session: Session, case: Case, domains: list[RunningDoma
 
 
 def _note_refused(around: Surroundings, host: str, exc: TrustError) -> None:
-    now = around.now()
+    now, codes = around.now(), (exc.code,)
     around.db.write(
-        lambda s: events.add(s, "evidence-refused", str(exc), now=now, host=host, codes=(exc.code,))
+        lambda s: events.add_refused(
+            s, "evidence-refused", str(exc), now=now, host=host, codes=codes
+        )
     )

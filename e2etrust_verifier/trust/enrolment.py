@@ -125,7 +125,7 @@ def _note_refused(
     now, key = around.now(), ek_sha256(asked.ek_public)
     told = f"{message} (EK SHA-256 {key})"
     around.db.write(
-        lambda s: events.add(
+        lambda s: events.add_refused(
             s, "enrolment-refused", told, now=now, host=asked.host, codes=codes, ek_sha256=key
         )
     )

@@ -36,7 +36,9 @@ def check_proof(around: Surroundings, method: str, report: LaunchUpdate | Refusa
         _check(record, method, report)
     except E2ETrustError as exc:
         now, told = around.now(), str(exc)
-        around.db.write(lambda s: events.add(s, "report-refused", told, now=now, host=report.host))
+        around.db.write(
+            lambda s: events.add_refused(s, "report-refused", told, now=now, host=report.host)
+        )
         raise
 
 

@@ -145,7 +145,7 @@ def test_report_of_somebody_who_has_only_the_buss_password_is_refused(laboratory
     ended = messages.LaunchUpdate("host1", grant.launch, "ended")
     refusal = messages.Refusal("AGENT_DOWN", "made up", "pay here")
     made_up = messages.RefusalReport("host1", instance, None, refusal, time.time())
-    for method, report in (("launch_update", ended), ("report_refusal", made_up)):
+    for method, report in (("launch_update", ended), ("report_refusal", made_up)) * 2:
         with refused("REPORT_UNPROVEN"):
             host.ask(messages.Nothing, method, report)
         with refused("AK_FOREIGN"):
@@ -153,7 +153,8 @@ def test_report_of_somebody_who_has_only_the_buss_password_is_refused(laboratory
     assert rows(laboratory, instance)[0].state == "granted"
     assert told(laboratory, instance) == []
     kinds = [e.kind for e in laboratory.around.db.read(lambda s: events.newest(s, 100))]
-    assert kinds.count("report-refused") == 4
+    # However often it is tried, operators are told each thing once in a while.
+    assert kinds.count("report-refused") == 2
 
 
 def test_report_altered_or_sent_by_another_method_is_refused(laboratory, host, instance):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -24,3 +24,25 @@ def test_cve_2022_23949_a_hosts_word_for_a_server_makes_no_line_of_its_own(datab
     (kept,) = database.read(lambda s: events.newest(s, 10))
     assert kept.instance.isprintable()
     assert len(kept.instance) <= 64
+
+
+def test_nonsense_in_a_hosts_name_is_told_once_in_a_while(database):
+    def told(host: str, message: str, seconds: int) -> None:
+        now = NOW + timedelta(seconds=seconds)
+        database.write(
+            lambda s: events.add_refused(s, "evidence-refused", message, now=now, host=host)
+        )
+
+    for seconds in (0, 1, 59, 61):
+        told("host1", "NONCE_UNKNOWN: old\nnews", seconds)
+    told("host1", "AK_FOREIGN: another's", 1)
+    told("host2", "NONCE_UNKNOWN: old\nnews", 1)
+    told("host1", "AK_FOREIGN: another's", -1)  # by a clock that was set back
+    kept = database.read(lambda s: [(e.host, e.message[:5]) for e in events.newest(s, 10)])
+    assert sorted(kept) == [
+        ("host1", "AK_FO"),
+        ("host1", "AK_FO"),
+        ("host1", "NONCE"),
+        ("host1", "NONCE"),
+        ("host2", "NONCE"),
+    ]
