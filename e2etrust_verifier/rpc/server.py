@@ -109,13 +109,10 @@ class AdmittingServer(RPCServer):
 
     def _reply_each(self, replies: list[tuple[Any, Any]]) -> None:
         for call, answer in replies:
-            self._reply(call, answer)
-
-    def _reply(self, call: Any, answer: dict[str, Any]) -> None:
-        try:
-            call.reply(self.signer.signed(call, answer))
-        except Exception:
-            LOG.exception("an answer cannot be sent")
+            try:
+                call.reply(self.signer.signed(call, answer))
+            except Exception:
+                LOG.exception("an answer cannot be sent")
 
 
 def _patience(context: dict[str, Any]) -> float | None:
