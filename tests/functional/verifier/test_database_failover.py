@@ -30,14 +30,14 @@ CONFLICT = pymysql.err.OperationalError(1213, "Deadlock: wsrep aborted transacti
 
 
 def at_the_commit(laboratory, monkeypatch, happens):
-    """Return what has *happens*, given DBAPI's connection, happen in place of the next commit."""
+    """Have *happens*, given DBAPI's connection, happen in place of the next commit."""
     dialect = laboratory.around.db.engine.dialect
 
     def commit(connection) -> None:
         monkeypatch.undo()
         happens(connection.dbapi_connection)
 
-    return lambda _session: monkeypatch.setattr(dialect, "do_commit", commit)
+    monkeypatch.setattr(dialect, "do_commit", commit)
 
 
 def open_leases(laboratory) -> dict[str, str]:
@@ -76,8 +76,9 @@ def test_answers_in_whose_commit_the_server_dies_are_whole_or_void(
         mariadb.start()
         raise LOST
 
-    arm = at_the_commit(laboratory, monkeypatch, dies)
-    told = send_together(laboratory, [(h, h.answer(h.challenge())) for h in three], arm)
+    answers = [(h, h.answer(h.challenge())) for h in three]
+    at_the_commit(laboratory, monkeypatch, dies)
+    told = send_together(laboratory, answers)
     leases = open_leases(laboratory)
     assert died == [how]
     assert len(changes(laboratory)) == 1
