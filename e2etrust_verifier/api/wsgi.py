@@ -40,6 +40,7 @@ from e2etrust_verifier.api import policies as host_policies
 from e2etrust_verifier.api.access import Access
 from e2etrust_verifier.api.agents import Agents
 from e2etrust_verifier.api.caching import NotShared
+from e2etrust_verifier.api.identifiers import NoNul
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.trust import records
 from e2etrust_verifier.trust import results as trust_results
@@ -49,6 +50,7 @@ from e2etrust_verifier.trust.policies import PolicyStore
 def make_application(conf: cfg.ConfigOpts) -> Any:
     """Return the WSGI application for *conf*, with authentication and /healthcheck."""
     app = falcon.App(middleware=[NotShared()])
+    app.add_middleware(NoNul())
     for path, resource in routes(conf).items():
         app.add_route(path, resource)
     for path in ("/dashboard", "/dashboard/{name}"):

@@ -23,6 +23,7 @@ from e2etrust_verifier import policies
 from e2etrust_verifier.api import errors, events, hosts, metrics, servers, service, summary
 from e2etrust_verifier.api import evidence as evidence_api
 from e2etrust_verifier.api.access import Access
+from e2etrust_verifier.api.identifiers import NoNul
 from e2etrust_verifier.db import evidence, verdicts, workers
 from e2etrust_verifier.db import hosts as host_rows
 from e2etrust_verifier.db.models import Event, Host, HostState, Launch, Refusal
@@ -138,7 +139,7 @@ def api(database):
     conf = cfg.ConfigOpts()
     conf([])
     access, agents = Access(policies.make_enforcer(conf)), Agents()
-    app = falcon.App()
+    app = falcon.App(middleware=[NoNul()])
     app.add_route("/", service.Root())
     app.add_route("/v1", service.Service(lambda: "user-id"))
     app.add_route("/v1/summary", summary.Summary(database, access))
@@ -180,6 +181,22 @@ PATHS = [
     f"/v1/servers/{VM}",
     "/v1/events",
 ]
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/v1/hosts/a%00", ""),
+        ("/v1/servers/%00", ""),
+        ("/v1/events", "host=%00"),
+        ("/v1/hosts", "name=a&name=%00"),
+    ],
+)
+def test_nul_is_refused_before_a_database_is_asked_for_it(api, path, query):
+    """PostgreSQL's driver raises: it would be an internal error."""
+    found = api.client.simulate_get(path, query_string=query, headers=ADMIN)
+    assert found.status == falcon.HTTP_400
+    assert found.json["error"]["code"] == "REFUSED"
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/v1/servers/nothing"])
