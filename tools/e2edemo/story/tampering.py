@@ -51,10 +51,12 @@ def _no_valid_host(stage: Stage, check: str) -> tuple[str, str]:
         claim("No valid host" in message, f"the fault is another: {message}")
         line = wait_for(
             "the filter's log to name host2 and its failed check",
-            lambda: stage.log_has("nova-scheduler", "Host host2 refused", server.id, check),
+            lambda: stage.log_has(
+                "nova-scheduler", "1 of 1 hosts refused", server.id, "(host2)", check
+            ),
             timeout=20,
         )
         stage.alice.remove(server)
     stage.say("with host1 disabled", message)
-    stage.say("filter log", line[line.index("Host host2") :])
+    stage.say("filter log", line[line.index("1 of 1 hosts") :])
     return message, line
