@@ -11,14 +11,15 @@ import e2etrust_verifier
 from e2etrust_verifier.notify import kinds
 
 ROOM = Path(e2etrust_verifier.__file__).parent
+ADDING = {"events.add", "events.add_refused"}
 
 
 def written_kinds() -> set[str]:
-    """The second argument of each call of events.add."""
+    """The second argument of each call that adds an event."""
     found = set()
     for path in ROOM.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "events.add":
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ADDING:
                 assert isinstance(node.args[1], ast.Constant), f"{path}: kinds are literals"
                 found.add(node.args[1].value)
     return found
