@@ -6,7 +6,7 @@ from __future__ import annotations
 _LONGEST = 2000
 
 
-def printable(text: str) -> str:
+def printable(text: str, longest: int = _LONGEST) -> str:
     """Return *text* on one line of bounded length (CVE-2022-23949: no made-up log lines)."""
-    text = text[:_LONGEST]
+    text = text[:longest]
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)

@@ -25,6 +25,7 @@ from e2etrust_core.evidence.ima_list import MAX_IMA_LIST
 from e2etrust_core.evidence.model import MAX_EVENT_LOG, PcrValues, Quote
 from e2etrust_core.evidence.tpm_bytes import unsized
 from e2etrust_core.evidence.tpm_structures import decode_public, decode_quote, decode_signature
+from e2etrust_core.one_line import printable
 from e2etrust_core.suites import HASH_BY_ID
 
 LATER_LOG = "tpm2-measure.log"
@@ -78,7 +79,7 @@ def read_folder(folder: Path) -> RecordedEvidence:
     quotes = [_quote(path) for path in _files(folder, "*.msg")]
     whole = {recorded.name for recorded in quotes}
     for path in _files(folder, "*.pcrs"):
-        if _plain(path.stem) not in whole:
+        if printable(path.stem) not in whole:
             raise FolderUnreadable(f"{path.name} belongs to a quote that is not there")
     if not quotes:
         raise FolderUnreadable(f"{folder} holds no quote (NAME.msg, NAME.sig, NAME.pcrs)")
@@ -177,11 +178,7 @@ def _quote(message: Path) -> RecordedQuote:
     except EvidenceError as exc:
         raise FolderUnreadable(f"{message.stem}: {exc.reason}") from None
     quote = Quote(attest, signature, parse_pcr_values(_bytes(values), values.name))
-    return RecordedQuote(_plain(message.stem), quote)
-
-
-def _plain(name: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in name)
+    return RecordedQuote(printable(message.stem), quote)
 
 
 def _public(path: Path, *, sized: bool) -> bytes:

@@ -41,6 +41,7 @@ from e2etrust_core.evidence.event_log import EventLog
 from e2etrust_core.evidence.later_log import measured_log
 from e2etrust_core.evidence.model import MAX_DOMAINS, HostEvidence, PcrSelection, RunningDomain
 from e2etrust_core.evidence.quote import QuoteFacts
+from e2etrust_core.one_line import printable
 
 CLOCK = "clock"
 DEVICE_MAPPER = "device-mapper"
@@ -316,8 +317,7 @@ def check_domains(domains: list[RunningDomain], known_launches: Collection[str])
 
 
 def _plain(text: str) -> str:
-    # A host's words go to logs and terminals: no control characters, no endless names.
-    return "".join(char if char.isprintable() else "?" for char in text)[:64]
+    return printable(text, 64)
 
 
 def _add_unreached(rows: Rows, policy: HostPolicy) -> None:

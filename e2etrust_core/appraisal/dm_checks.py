@@ -34,6 +34,7 @@ from e2etrust_core.evidence.device_mapper import (
     decode_dm,
 )
 from e2etrust_core.evidence.errors import ImaListError
+from e2etrust_core.one_line import printable
 
 #: Tables of one host that are remembered: a table becomes active soon after it was loaded.
 MAX_TABLES = 128
@@ -233,6 +234,4 @@ def told_of(tables: DmTables) -> str:
 
 
 def _plain(name: str) -> str:
-    # A host's words go to logs and terminals: no control characters, no endless names.
-    text = name or "a device without a name"
-    return "".join(char if char.isprintable() else "?" for char in text)[:64]
+    return printable(name or "a device without a name", 64)

@@ -33,6 +33,7 @@ from e2etrust_core.evidence.ima_frames import Covered, ImaFrames, covered_by_quo
 from e2etrust_core.evidence.ima_list import IMA_PCR
 from e2etrust_core.evidence.ima_measured_keys import MeasuredKeys
 from e2etrust_core.evidence.model import PcrValues
+from e2etrust_core.one_line import printable
 from e2etrust_core.suites import HASHES
 
 BOOT_AGGREGATE = b"boot_aggregate"
@@ -294,6 +295,4 @@ def _sums(before: list[int], now: list[int]) -> list[int]:
 
 
 def _plain(name: bytes) -> str:
-    # A host's words go to logs and terminals: no control characters, no endless names.
-    text = name.decode("utf-8", "replace")
-    return "".join(char if char.isprintable() else "?" for char in text)[:200]
+    return printable(name.decode("utf-8", "replace"), 200)

@@ -39,6 +39,7 @@ from e2etrust_core.evidence.events.variables import (
     decode_signature_lists,
     decode_variable,
 )
+from e2etrust_core.one_line import printable
 
 _LONGEST = 200
 _DATABASES = frozenset({"PK", "KEK", "db", "dbx", "dbt", "dbr", "MokList", "MokListX"})
@@ -65,9 +66,9 @@ def describe(event: Event, bank: str) -> Description:
     """
     kind = kinds.name_of_kind(event.kind)
     if (text := covered_text(event, bank)) is not None:
-        return Description(kind, "text", _plain(f'"{text}"'))
+        return Description(kind, "text", printable(f'"{text}"', _LONGEST))
     covered = coverage(event, bank) if bank in event.digests else None
-    return Description(kind, covered, _plain(_words(event)))
+    return Description(kind, covered, printable(_words(event), _LONGEST))
 
 
 def _words(event: Event) -> str:
@@ -163,8 +164,3 @@ _DECODERS: dict[int, Callable[[bytes], str]] = {
     kinds.EV_EVENT_TAG: _tags,
     EV_NO_ACTION: lambda data: data[:16].split(b"\0")[0].decode("ascii", "replace"),
 }
-
-
-def _plain(words: str) -> str:
-    # A host's words go to terminals: no control characters, no endless lines.
-    return "".join(char if char.isprintable() else "?" for char in words)[:_LONGEST]
