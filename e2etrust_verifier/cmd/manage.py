@@ -22,6 +22,7 @@ from e2etrust_verifier.cmd import purging
 from e2etrust_verifier.db import events, migration
 from e2etrust_verifier.db import policy_versions as version_rows
 from e2etrust_verifier.db.database import Database
+from e2etrust_verifier.db.errors import told
 from e2etrust_verifier.placement import PlacementError, Traits
 from e2etrust_verifier.service_clients import adapter_of
 from e2etrust_verifier.trust import operator, policy_versions, records, sm2_records
@@ -39,16 +40,10 @@ def main(argv: list[str] | None = None) -> int:
         conf = configuration.load(arguments.config_file)
         rows = arguments.run(conf, arguments)
     except E2ETrustError as exc:
-        remedy = f"\nnext: {exc.remedy}" if exc.remedy else ""
-        print(f"e2etrust-manage: {exc}{remedy}", file=sys.stderr)
+        _tell(exc)
         return int(arguments.failed)
     except db_exc.DBError as exc:
-        reason = " ".join(str(exc).split("\n")[:1])
-        print(
-            f"e2etrust-manage: DATABASE: {reason}\nnext: check [database] connection and that"
-            " its server or directory is there",
-            file=sys.stderr,
-        )
+        _tell(told(exc))
         return int(arguments.failed)
     if arguments.format == "document":
         print(json.dumps(rows[0], indent=1))
@@ -56,6 +51,11 @@ def main(argv: list[str] | None = None) -> int:
         as_json = arguments.format == "json"
         print(json.dumps(rows, indent=1) + "\n" if as_json else table(rows), end="")
     return int(arguments.status)
+
+
+def _tell(exc: E2ETrustError) -> None:
+    remedy = f"\nnext: {exc.remedy}" if exc.remedy else ""
+    print(f"e2etrust-manage: {exc}{remedy}", file=sys.stderr)
 
 
 def table(rows: Rows) -> str:
