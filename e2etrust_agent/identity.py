@@ -7,7 +7,6 @@ or one that was cleared; the agent says so and never makes itself a new identity
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from e2etrust_agent.client.reports import private_directory, read_private, write
 from e2etrust_agent.errors import IdentityError, StateError
 from e2etrust_core import wire
 from e2etrust_core.errors import InputError
-from e2etrust_core.evidence.tpm_structures import name_of
+from e2etrust_core.evidence.tpm_structures import ek_sha256, name_of
 from e2etrust_core.suites import suite as suite_named
 from e2etrust_core.tpm.device import Tpm
 from e2etrust_core.tpm.ek_templates import EkKind
@@ -58,7 +57,7 @@ def show_identity(identity: Identity) -> IdentityShown:
     return IdentityShown(
         host=identity.host,
         suite=identity.ak.suite,
-        ek_sha256=hashlib.sha256(identity.ek_public).hexdigest(),
+        ek_sha256=ek_sha256(identity.ek_public),
         ek_certificate=identity.ek_certificate is not None,
         ek_name=name_of(identity.ek_public).hex(),
         ak_name=name_of(identity.ak.public).hex(),

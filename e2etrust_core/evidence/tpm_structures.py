@@ -221,6 +221,11 @@ def name_of(public: bytes) -> bytes:
     return uint(name_hash.alg_id, 2) + digest_of(name_hash.hashlib_name, public)
 
 
+def ek_sha256(ek_public: bytes) -> str:
+    """Return by what operators know an endorsement key (TPMT_PUBLIC): its SHA-256 in hex."""
+    return digest_of("sha256", ek_public).hex()
+
+
 @lru_cache(maxsize=KEYS_KNOWN)
 def qualified_name(public: bytes, parent_qualified_name: bytes) -> bytes:
     """Return the Qualified Name of an object under a parent (Part 1, 16).

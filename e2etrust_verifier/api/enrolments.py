@@ -12,6 +12,7 @@ from e2etrust_core import wire
 from e2etrust_core.appraisal.tpm_checks import maker_vouched_for
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.ek_manufacturer import manufacturer_text
+from e2etrust_core.evidence.tpm_structures import ek_sha256
 from e2etrust_verifier.api import answers, paging
 from e2etrust_verifier.api.access import Access
 from e2etrust_verifier.api.hosts import unknown_host
@@ -19,7 +20,6 @@ from e2etrust_verifier.db import events, hosts
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.db.models import Host
 from e2etrust_verifier.policies import enrolments as rules
-from e2etrust_verifier.trust.enrolment import ek_sha256
 
 
 @dataclass(frozen=True)

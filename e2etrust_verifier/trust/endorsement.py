@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import yaml
 from e2etrust_core.appraisal.tpm_checks import vouched
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.ek_certificate import verify_ek_certificate
+from e2etrust_core.evidence.tpm_structures import ek_sha256
 from e2etrust_verifier.trust.errors import EkNotPinned
 
 #: By what an EK is accepted that an operator expects of its host.
@@ -58,7 +58,7 @@ class Endorsement:
         """
         pinned = [*self._pinned(host), *expected]
         if pinned:
-            digest = hashlib.sha256(ek_public).hexdigest()
+            digest = ek_sha256(ek_public)
             if not any(hmac.compare_digest(digest, pin) for pin in pinned):
                 raise EkNotPinned(f"the inventory has another EK for host {host}")
             return BY_INVENTORY

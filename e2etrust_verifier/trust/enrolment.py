@@ -21,7 +21,7 @@ from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.credential import make_credential
 from e2etrust_core.evidence.ek_chain import MAX_EK_CHAIN
 from e2etrust_core.evidence.quote import check_ak
-from e2etrust_core.evidence.tpm_structures import name_of
+from e2etrust_core.evidence.tpm_structures import ek_sha256, name_of
 from e2etrust_core.messages import EnrolAnswer, EnrolChallenge, EnrolRequest, EnrolResult
 from e2etrust_verifier.db import enrolments, events, hosts, pins
 from e2etrust_verifier.db.models import Enrolment, Host
@@ -129,11 +129,6 @@ def _note_refused(
             s, "enrolment-refused", told, now=now, host=asked.host, codes=codes, ek_sha256=key
         )
     )
-
-
-def ek_sha256(ek_public: bytes) -> str:
-    """Return by what operators know an endorsement key (TPMT_PUBLIC): its SHA-256 in hex."""
-    return hashlib.sha256(ek_public).hexdigest()
 
 
 def _accept(session: Session, around: Surroundings, request: EnrolRequest | Enrolment) -> str:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from e2etrust_core.errors import InputError
+from e2etrust_core.evidence.tpm_structures import ek_sha256
 from e2etrust_verifier.db import events, hosts, pins
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.db.models import EkPin
@@ -59,7 +59,7 @@ def expect(
 
     def work(session: Session) -> Expected:
         known = hosts.find(session, name)
-        if known is not None and hashlib.sha256(known.ek_public).hexdigest() not in wanted:
+        if known is not None and ek_sha256(known.ek_public) not in wanted:
             if not replace:
                 raise HostKnown(
                     f"host {name} is enrolled with another TPM",
