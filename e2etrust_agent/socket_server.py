@@ -103,10 +103,17 @@ class SocketServer:
             self._slots.release()
 
     def _answer(self, connection: socket.socket) -> dict[str, Any]:
+        """:raises OSError: the client left before it said what it wants."""
         try:
             _check_peer(connection)
-            with connection.makefile("rb") as stream:
-                line = stream.readline(MAX_LINE + 1)
+        except RequestError as exc:
+            return messages.reply_error(exc)
+        with connection.makefile("rb") as stream:
+            line = stream.readline(MAX_LINE + 1)
+        return self._reply(line)
+
+    def _reply(self, line: bytes) -> dict[str, Any]:
+        try:
             envelope = wire.from_json(Envelope, line, MAX_LINE)
             operation = self._operations.get(envelope.op)
             if operation is None:
@@ -114,8 +121,6 @@ class SocketServer:
             return messages.reply_ok(operation(envelope.request))
         except E2ETrustError as exc:
             return messages.reply_error(exc)
-        except OSError:
-            raise
         except Exception:
             LOG.exception("an operation on the agent's socket failed in an unforeseen way")
             return messages.reply_error(

@@ -30,6 +30,8 @@ def begin(request: LaunchBegin) -> Challenge:
         raise RequestError("no", code="LEASE_NONE", remedy="wait")
     if request.instance == "broken":
         raise ZeroDivisionError("a secret")
+    if request.instance == "unreadable":
+        raise PermissionError(13, "a secret")
     return Challenge(request.instance.encode(), 1.0, {"sha256": [0]}, False, "lease-1")
 
 
@@ -71,9 +73,12 @@ def test_refusal_keeps_code_reason_and_remedy(server: SocketServer, path: Path) 
     )
 
 
-def test_unforeseen_failure_tells_nothing_of_its_inside(server: SocketServer, path: Path) -> None:
+@pytest.mark.parametrize("failure", ["broken", "unreadable"])
+def test_unforeseen_failure_tells_nothing_of_its_inside(
+    server: SocketServer, path: Path, failure: str
+) -> None:
     with pytest.raises(RemoteRefusal) as caught:
-        AgentClient(path).launch_begin(LaunchBegin("broken"))
+        AgentClient(path).launch_begin(LaunchBegin(failure))
     assert caught.value.code == "INTERNAL"
     assert "secret" not in str(caught.value)
 
