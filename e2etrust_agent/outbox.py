@@ -20,6 +20,8 @@ from e2etrust_core.launch import report_binding
 
 LOG = logging.getLogger(__name__)
 
+#: The verifier's word that it cannot write anything down now.
+_DATABASE_DOWN = "DATABASE_DOWN"
 #: Seconds between looks at the directory, where the hook leaves reports while we are down.
 INTERVAL = 10.0
 
@@ -64,6 +66,7 @@ class Outbox:
         """Send what waits; return how many were taken or turned down for good.
 
         :raises VerifierDownError: nobody answers; what is left waits on.
+        :raises RemoteRefusal: the verifier can take nothing now; what is left waits on.
         :raises e2etrust_core.tpm.errors.TpmError: the TPM does not sign; what is left waits on.
         """
         done = 0
@@ -91,6 +94,8 @@ class Outbox:
                 proof = self._vouch(report_binding("launch_update", report.update))
                 self._verifier.launch_update(replace(report.update, proof=proof))
         except messages.RemoteRefusal as exc:
+            if exc.retry_after is not None or exc.code == _DATABASE_DOWN:
+                raise
             # Sending it again would be refused again, and would hold up all that follow.
             LOG.warning("the verifier does not take a report: %s", exc)
 

@@ -30,13 +30,13 @@ class Verifier:
     def __init__(self) -> None:
         self.told: list[Any] = []
         self.down = False
-        self.turns_down = False
+        self.refusal: RemoteRefusal | None = None
 
     def report_refusal(self, request: Any) -> None:
         if self.down:
             raise VerifierDownError("down")
-        if self.turns_down:
-            raise RemoteRefusal("no", code="INPUT_MALFORMED")
+        if self.refusal is not None:
+            raise self.refusal
         self.told.append(request)
 
     launch_update = report_refusal
@@ -103,9 +103,24 @@ def test_report_that_the_verifier_turns_down_holds_up_nobody(
     outbox: Outbox, verifier: Verifier
 ) -> None:
     outbox.refused(note())
-    verifier.turns_down = True
+    verifier.refusal = RemoteRefusal("no", code="INPUT_MALFORMED")
     assert outbox.send_waiting() == 1
     assert len(outbox) == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "retry_after"), [("BUSY", 2.0), ("DATABASE_DOWN", None)], ids=["busy", "database"]
+)
+def test_reports_wait_for_a_verifier_that_cannot_take_them_now(
+    outbox: Outbox, verifier: Verifier, code: str, retry_after: float | None
+) -> None:
+    outbox.refused(note())
+    verifier.refusal = RemoteRefusal("later", code=code)
+    verifier.refusal.retry_after = retry_after
+    with pytest.raises(RemoteRefusal):
+        outbox.send_waiting()
+    verifier.refusal = None
+    assert (outbox.send_waiting(), len(verifier.told)) == (1, 1)
 
 
 def test_refusal_left_by_the_hook_is_found(
