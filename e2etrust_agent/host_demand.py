@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from e2etrust_agent.client.reports import private_directory, write_private
+from e2etrust_agent.client.private_files import private_directory, write_private
 from e2etrust_agent.errors import StateError
 from e2etrust_core.launch_domain import EVERY_SERVER_FILE
 

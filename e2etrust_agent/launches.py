@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from e2etrust_agent.client.reports import private_directory, read_private, write_private
+from e2etrust_agent.client.private_files import private_directory, read_private, write_private
 from e2etrust_agent.domains import QemuDomain, process_start_ticks
 from e2etrust_agent.errors import RequestError
 from e2etrust_core import wire

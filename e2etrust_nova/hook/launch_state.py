@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2etrust_agent.client.reports import private_directory, read_private, write_private
+from e2etrust_agent.client.private_files import private_directory, read_private, write_private
 from e2etrust_core import wire
 from e2etrust_core.launch import LaunchMeasurement
 
