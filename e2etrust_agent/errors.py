@@ -42,6 +42,10 @@ class StateError(AgentError):
     )
 
 
+class ForeignFileError(StateError):
+    """Where the agent keeps a file of its own lies something else."""
+
+
 class EventLogUnreadableError(StateError):
     """The firmware's event log is asked for and cannot be read, is too long, or does not rest."""
 

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
 from pathlib import Path
 
-from e2etrust_agent.errors import StateError
+from e2etrust_agent.errors import ForeignFileError, StateError
 
 
 def private_directory(path: Path) -> None:
@@ -49,19 +50,22 @@ def read_private(path: Path, limit: int) -> bytes:
     """Return the bytes of a regular file of ours, at most *limit*.
 
     :raises FileNotFoundError: there is none.
-    :raises StateError: a link, somebody else's file, or too long.
+    :raises ForeignFileError: a link, somebody else's file, or too long.
+    :raises StateError: it cannot be read.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         raise
     except OSError as exc:
+        if exc.errno == errno.ELOOP:
+            raise ForeignFileError(f"{path} is a symbolic link") from None
         raise StateError(f"{path} cannot be read: {exc.strerror}") from exc
     with open(descriptor, "rb") as stream:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
-            raise StateError(f"{path} is not a file of ours")
+            raise ForeignFileError(f"{path} is not a file of ours")
         data = stream.read(limit + 1)
     if len(data) > limit:
-        raise StateError(f"{path} is larger than {limit} bytes")
+        raise ForeignFileError(f"{path} is larger than {limit} bytes")
     return data

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from e2etrust_agent.client.private_files import private_directory, read_private, write_private
 from e2etrust_agent.client.protocol import RefusalNote
-from e2etrust_agent.errors import StateError
+from e2etrust_agent.errors import ForeignFileError, StateError
 from e2etrust_core import wire
 from e2etrust_core.errors import InputError
 from e2etrust_core.messages import LaunchUpdate
@@ -64,7 +64,7 @@ def leave(report: Report, directory: Path) -> None:
 
 
 def waiting(directory: Path) -> list[Waiting]:
-    """Return the reports that wait, oldest first; what cannot be read is removed.
+    """Return the reports that wait, oldest first; what is none of ours is removed.
 
     :raises StateError: the directory is not a private one of ours.
     """
@@ -74,8 +74,10 @@ def waiting(directory: Path) -> list[Waiting]:
         path = directory / name
         try:
             found.append(Waiting(path, wire.from_json(Report, read_private(path, MAX_REPORT))))
-        except (InputError, FileNotFoundError, StateError):
+        except (InputError, ForeignFileError):
             path.unlink(missing_ok=True)
+        except (FileNotFoundError, StateError):
+            continue  # it went meanwhile, or waits until it can be read
     return found
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -157,6 +159,20 @@ def test_broken_and_linked_reports_are_dropped(tmp_path: Path) -> None:
     assert left.report.refusal.refusal.code == "GOOD"
     assert len(list(directory.glob("*.json"))) == 1
     assert (directory / "notes.txt").exists()
+
+
+def test_report_that_cannot_be_read_now_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_refusal(note(), tmp_path / "reports")
+
+    def no_descriptor_left(*_arguments: Any) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", no_descriptor_left)
+        assert waiting(tmp_path / "reports") == []
+    assert len(waiting(tmp_path / "reports")) == 1
 
 
 def test_only_so_many_are_kept_and_the_oldest_go_first(
