@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from e2etrust_core.durable import sync_directory
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_verifier.db import aged
 from e2etrust_verifier.db.aged import Kind
@@ -92,11 +93,15 @@ def _move(database: Database, kind: Kind, keys: list[Any], archive: Path | None)
 def _append(archive: Path, rows: list[dict[str, Any]]) -> None:
     lines = "".join(json.dumps(row, default=_told) + "\n" for row in rows)
     try:
-        handle = os.open(archive, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(handle, "w") as file:
+        handle = os.open(archive, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(handle, "a") as file:
+            size = os.fstat(handle).st_size
+            if size and os.pread(handle, 1, size - 1) != b"\n":
+                file.write("\n")  # a run before was cut off within a line
             file.write(lines)
             file.flush()
             os.fsync(handle)
+        sync_directory(archive.parent)
     except OSError as exc:
         raise ArchiveError(f"{archive} cannot be written: {exc.strerror}") from None
 

@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 
 from e2etrust_agent.errors import ForeignFileError, StateError
+from e2etrust_core.durable import sync_directory
 
 
 def private_directory(path: Path) -> None:
@@ -41,6 +42,7 @@ def write_private(path: Path, data: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         os.rename(temporary, path)
+        sync_directory(path.parent)
     except OSError as exc:
         temporary.unlink(missing_ok=True)
         raise StateError(f"{path} cannot be written: {exc.strerror}") from exc

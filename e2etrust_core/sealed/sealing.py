@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from e2etrust_core.durable import sync_directory
 from e2etrust_core.sealed import footer as footers
 from e2etrust_core.sealed import layout as layouts
 from e2etrust_core.sealed import luks2, luks2_json, merkle, source, token
@@ -310,8 +311,4 @@ def _publish(output: Path, request: SealRequest) -> None:
             os.link(output, request.destination)
         except FileExistsError:
             raise DestinationError(f"{request.destination} exists") from None
-    directory = os.open(request.destination.resolve().parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(request.destination.resolve().parent)

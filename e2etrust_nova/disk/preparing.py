@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from e2etrust_core.durable import sync_directory
 from e2etrust_core.sealed.sm4xts import Sm4Xts
 from e2etrust_nova.disk import container, qcow2_header
 from e2etrust_nova.disk.cipher_file import SECTOR, CipherFile
@@ -145,7 +146,7 @@ def _build(
         raise
     finally:
         os.close(descriptor)
-    _sync_directory(disk.parent)
+    sync_directory(disk.parent)
 
 
 def _fill(
@@ -245,11 +246,3 @@ def _disk_full(disk: Path) -> Iterator[None]:
             code="DISK_FULL" if full else "CONTAINER_NOT_MADE",
             remedy="The disk was left as it was. Make room in Nova's instances directory.",
         ) from error
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from e2etrust_core import wire
+from e2etrust_core.durable import sync_directory
 from e2etrust_core.errors import InputError
 from e2etrust_nova.errors import HostSetupError
 
@@ -160,6 +161,7 @@ class Tree:
                     os.fchmod(file.fileno(), mode)
                     os.fsync(file.fileno())
                 os.replace(temporary, path)
+                sync_directory(path.parent)
             except BaseException:
                 Path(temporary).unlink(missing_ok=True)
                 raise

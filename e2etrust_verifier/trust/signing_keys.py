@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from e2etrust_core import wire
+from e2etrust_core.durable import sync_directory
 from e2etrust_core.errors import E2ETrustError
 
 
@@ -26,7 +27,7 @@ class SigningKeyError(E2ETrustError):
 def write_key(path: Path, pem: bytes) -> None:
     """Write a private key that nobody but its owner can read (mode 0600).
 
-    :raises SigningKeyError: there is a file already; it is left as it is.
+    :raises SigningKeyError: there is a file already, which is left as it is, or no room for one.
     """
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -35,9 +36,18 @@ def write_key(path: Path, pem: bytes) -> None:
             f"{path} cannot be written: {exc.strerror}",
             remedy="move the old key away, and name its public key in retired_keys",
         ) from None
-    with os.fdopen(handle, "wb") as file:
-        file.write(pem)
-        os.fchmod(file.fileno(), 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(pem)
+            os.fchmod(file.fileno(), 0o600)
+            file.flush()
+            os.fsync(file.fileno())
+        sync_directory(path.parent)
+    except OSError as exc:
+        path.unlink(missing_ok=True)
+        raise SigningKeyError(
+            f"{path} cannot be written: {exc.strerror}", remedy="make room on that disk"
+        ) from None
 
 
 def read_key(path: Path) -> bytes:

@@ -12,6 +12,7 @@ from oslo_config import cfg
 from e2etrust_verifier import conf as configuration
 from e2etrust_verifier.cmd import manage
 from e2etrust_verifier.db.database import Database
+from tests.unit import synced
 from tests.unit.verifier import history
 
 
@@ -50,6 +51,15 @@ def test_archive_that_cannot_be_written_keeps_the_rows(purge, tmp_path):
     assert status == 255
     assert "ARCHIVE_UNUSABLE" in said
     assert purge("--older-than", "30", "--dry-run")[1] == 17
+
+
+def test_line_that_was_cut_off_spoils_no_other(purge, tmp_path, monkeypatch):
+    archive = tmp_path / "archive"
+    archive.write_text('{"table": "eve')
+    on_disk = synced.watch(monkeypatch)
+    assert purge("--older-than", "30", "--archive", str(archive))[:2] == (0, 17)
+    assert len([json.loads(line) for line in archive.read_text().splitlines()[1:]]) == 17
+    assert tmp_path in on_disk
 
 
 @pytest.mark.parametrize("words", [[], ["--older-than", "0"], ["--older-than", "x"]])

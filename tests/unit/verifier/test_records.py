@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import errno
+import os
 import stat
 import subprocess
 from pathlib import Path
@@ -10,6 +12,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from e2etrust_verifier.trust import records
+from e2etrust_verifier.trust.signing_keys import SigningKeyError
+from tests.unit import synced
 
 
 def pem(key) -> bytes:
@@ -25,6 +29,23 @@ def test_new_key_is_its_owners_only(tmp_path):
     records.create_key(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     records.load_signer(path)
+
+
+def test_new_key_is_on_the_disk(tmp_path, monkeypatch):
+    on_disk = synced.watch(monkeypatch)
+    records.create_key(tmp_path / "key.pem")
+    assert on_disk == [tmp_path / "key.pem", tmp_path]
+
+
+def test_key_that_cannot_be_written_leaves_no_part_of_one(tmp_path, monkeypatch):
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(SigningKeyError, match="No space left"):
+            records.create_key(tmp_path / "key.pem")
+    records.create_key(tmp_path / "key.pem")
 
 
 def test_existing_key_is_left_as_it_is(tmp_path):
