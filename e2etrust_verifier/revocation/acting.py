@@ -17,7 +17,7 @@ from e2etrust_core.errors import E2ETrustError
 from e2etrust_verifier.db import events, revocations
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.db.models import Revocation
-from e2etrust_verifier.revocation.nova import ComputeService, Nova, NovaError
+from e2etrust_verifier.revocation.nova import ComputeService, Nova, NovaError, NovaRefused
 from e2etrust_verifier.revocation.rule import Rule, Suspect
 
 LOG = logging.getLogger(__name__)
@@ -133,10 +133,26 @@ class Acting:
                 raise HostIsUp(f"nova-compute on {row.host} is up: nothing is evacuated")
             self._database.write(lambda s: revocations.forced_down(s, row.host))
             self._nova.force_down(service, True)
-        asked = [one for one in self._nova.servers_on(row.host) if self._nova.evacuate(one)]
-        told = f"Nova was asked to build {len(asked)} servers anew elsewhere"
+        asked = busy = 0
+        refused: list[NovaRefused] = []
+        for server in self._nova.servers_on(row.host):
+            try:
+                taken = self._nova.evacuate(server)
+            except NovaRefused as exc:
+                refused.append(exc)  # of one: the others must not wait for it
+            else:
+                asked, busy = asked + taken, busy + (not taken)
+        if asked or not refused:
+            self._tell_evacuated(row.host, asked, busy)
+        if refused:
+            raise refused[0]
+
+    def _tell_evacuated(self, host: str, asked: int, busy: int) -> None:
+        told = f"Nova was asked to build {asked} servers anew elsewhere"
+        if busy:
+            told += f"; {busy} are in the midst of something and stay"
         self._database.write(
-            lambda s: events.add(s, "service-evacuated", told, now=self._now(), host=row.host)
+            lambda s: events.add(s, "service-evacuated", told, now=self._now(), host=host)
         )
 
     def _take_back(self, row: Revocation) -> bool:

@@ -30,6 +30,10 @@ class NovaError(E2ETrustError):
     remedy = "look at Nova's API and at the account of [nova]; it is tried again"
 
 
+class NovaRefused(NovaError):
+    """Nova answered that it does not do it: what else is asked of it may pass."""
+
+
 class ServiceUnknown(NovaError):
     """Nova has no compute service on a host of that name."""
 
@@ -110,7 +114,10 @@ class Nova:
         return found
 
     def evacuate(self, server: str) -> bool:
-        """Have *server* built anew elsewhere; False where it is in the midst of something."""
+        """Have *server* built anew elsewhere; False where it is in the midst of something.
+
+        :raises NovaRefused: that server cannot be.
+        """
         body: dict[str, Any] = {"evacuate": {}}
         path = f"/servers/{quote(server, safe='')}/action"
         told = self._send("POST", path, json=body)
@@ -140,7 +147,7 @@ class Nova:
 
 def _check(told: Any, what: str) -> None:
     if told.status_code >= 400:
-        raise NovaError(f"{what}: HTTP {told.status_code}")
+        raise NovaRefused(f"{what}: HTTP {told.status_code}")
 
 
 def _service(told: _Service) -> ComputeService:

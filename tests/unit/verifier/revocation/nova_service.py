@@ -29,6 +29,7 @@ class NovaService:
         }
         self.servers: dict[str, list[str]] = {}
         self.busy: set[str] = set()
+        self.stuck: set[str] = set()
         self.evacuated: list[str] = []
         self.changes: list[tuple[str, dict[str, Any]]] = []
         self.longest_page = 100
@@ -83,6 +84,8 @@ class NovaService:
         (host,) = (name for name, ids in self.servers.items() if server in ids)
         service = self.services[host]
         if service["state"] == "up" and not service["forced_down"]:
+            return 400, {"badRequest": {}}
+        if server in self.stuck:
             return 400, {"badRequest": {}}
         if server in self.busy:
             return 409, {"conflictingRequest": {}}

@@ -259,6 +259,30 @@ def test_evacuation_waits_until_the_host_is_down(cloud):
     worker.once()
     assert cloud.nova.evacuated == ["vm1"]
     assert not cloud.nova.services["host1"]["forced_down"]
+    ((_, told),) = cloud.told("service-evacuated")
+    assert told == (
+        "Nova was asked to build 1 servers anew elsewhere; 1 are in the midst of something and stay"
+    )
+
+
+def test_server_that_nova_does_not_evacuate_keeps_no_other(cloud):
+    cloud.nova.servers["host1"] = ["vm1", "vm2", "vm3"]
+    cloud.nova.services["host1"]["state"] = "down"
+    cloud.nova.stuck = {"vm2"}
+    cloud.fail("host1")
+    worker = cloud.worker(action="evacuate")
+    worker.once()
+    assert cloud.nova.evacuated == ["vm1", "vm3"]
+    cloud.nova.servers["host1"] = ["vm2"]
+    worker.once()
+    assert len(cloud.told("service-evacuated")) == 1
+    ((_, told),) = cloud.told("revocation-failed")
+    assert told.startswith("NOVA_FAILED: evacuation of vm2: HTTP 400")
+    assert not cloud.row("host1").done
+    cloud.nova.stuck = set()
+    worker.once()
+    assert cloud.nova.evacuated[2:] == ["vm2"]
+    assert cloud.row("host1").done
 
 
 def test_all_servers_are_evacuated_however_many(cloud):
