@@ -6,9 +6,11 @@ import { el, foreign, link, refused, table } from "./elements.js";
 import { pages } from "./fleet.js";
 import { exactly } from "./words.js";
 
-const KINDS = ["enrolment-refused", "evidence-refused", "host-approved", "host-enrolled", "host-expected", "host-failed",
-  "host-removed", "host-revoked", "host-trusted", "host-unexpected", "launch-granted", "launch-refused", "lease-expired",
-  "policy-accepted", "policy-applied", "report-refused", "unrecorded-domain"];
+const KINDS = ["delivery-failed", "enrolment-refused", "evidence-refused", "host-approved", "host-enrolled",
+  "host-expected", "host-failed", "host-held", "host-removed", "host-revoked", "host-trusted", "host-unexpected",
+  "launch-granted", "launch-refused", "lease-expired", "outbox-dropped", "policy-accepted", "policy-applied",
+  "report-refused", "revocation-braked", "revocation-failed", "revocation-released", "service-disabled",
+  "service-enabled", "service-evacuated", "unrecorded-domain"];
 
 export async function load(api, route) {
   const query = new URLSearchParams(route.query);

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import falcon
@@ -10,6 +11,7 @@ import pytest
 from falcon import testing
 
 from e2etrust_verifier.api import dashboard, errors
+from e2etrust_verifier.notify import kinds
 
 NAMES = sorted(dashboard.files())
 
@@ -38,6 +40,11 @@ def test_page_and_all_it_is_made_of_are_there(client):
         assert (found.status_code, found.content) == (200, dashboard.files()[name].data)
         own |= set(re.findall(r'from "\./([^"]+)"', found.text))
     assert own | {dashboard.PAGE} == set(NAMES)
+
+
+def test_every_kind_of_event_is_proposed_to_who_looks_for_one():
+    listed = re.search(r"const KINDS = (\[[^\]]+\]);", dashboard.files()["events.js"].data.decode())
+    assert json.loads(listed[1]) == sorted(kinds.KINDS)
 
 
 @pytest.mark.parametrize("name", NAMES)
