@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from e2etrust_core.one_line import printable
 from e2etrust_verifier.db import outbox
 from e2etrust_verifier.db.models import Event
+from e2etrust_verifier.notify import kinds
 
 LOG = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ KEYS_TOLD = 16
 TOLD_ONCE_IN = timedelta(minutes=1)
 
 _LONGEST_ID = 64
+_LEVELS = {"info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 
 
 def add(
@@ -44,7 +46,8 @@ def add(
     line = printable(message)
     if instance is not None:
         instance = printable(instance)[:_LONGEST_ID]
-    LOG.warning("event %s host=%s server=%s: %s", kind, host, instance, line)
+    level = _LEVELS[kinds.kind(kind).priority]
+    LOG.log(level, "event %s host=%s server=%s: %s", kind, host, instance, line)
     event = Event(
         at=now, kind=kind, host=host, instance=instance, message=line, ek_sha256=ek_sha256
     )

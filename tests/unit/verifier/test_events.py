@@ -26,6 +26,16 @@ def test_cve_2022_23949_a_hosts_word_for_a_server_makes_no_line_of_its_own(datab
     assert len(kept.instance) <= 64
 
 
+@pytest.mark.parametrize(
+    ("kind", "level"),
+    [("host-trusted", "INFO"), ("launch-refused", "WARNING"), ("host-failed", "ERROR")],
+)
+def test_log_says_how_urgent_an_event_is_as_notifications_do(database, caplog, kind, level):
+    caplog.set_level("INFO")
+    database.write(lambda s: events.add(s, kind, "words", now=NOW, host="host1"))
+    assert [one.levelname for one in caplog.records if "event" in one.message] == [level]
+
+
 def test_nonsense_in_a_hosts_name_is_told_once_in_a_while(database):
     def told(host: str, message: str, seconds: int) -> None:
         now = NOW + timedelta(seconds=seconds)
