@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import tenacity
 from keystoneauth1 import adapter
@@ -83,7 +84,7 @@ class Traits:
             return {n: uuid for n, uuid in self._providers("").items() if n in set(names)}
         found: dict[str, str] = {}
         for name in names:
-            found |= self._providers(f"?name={name}")
+            found |= self._providers(f"?name={quote(name, safe='')}")
         return found
 
     def write(self, uuid: str, wanted: frozenset[str]) -> bool:

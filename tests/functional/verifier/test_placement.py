@@ -80,9 +80,10 @@ def test_levels_are_shown_with_those_below_and_only_where_wanted(placement):  # 
     assert placement.traits(uuid) == {TRUSTED_TRAIT}
 
 
-def test_host_that_is_called_otherwise_in_placement(placement):  # noqa: F811
-    uuid = placement.provider("node7")
-    kept = keeper(placement, Leases(host1=1), host1="node7")
+@pytest.mark.parametrize("name", ["node7", "rack 7 & node+7"])
+def test_host_that_is_called_otherwise_in_placement(placement, name):  # noqa: F811
+    uuid = placement.provider(name)
+    kept = keeper(placement, Leases(host1=1), host1=name)
     kept.catch_up(["host1"])
     assert placement.traits(uuid) == {TRUSTED_TRAIT}
     kept.reconcile()
