@@ -145,7 +145,6 @@ class TraitKeeper:
     def _run(self) -> None:
         due = time.monotonic()
         while not self._stopping.is_set():
-            self._wake.clear()
             with self._lock:
                 woken, self._woken = self._woken, set()
             if time.monotonic() >= due:
@@ -156,6 +155,8 @@ class TraitKeeper:
             left = max(0.0, due - time.monotonic())
             # With placement away nothing but the next comparison is of use.
             (self._wake if self._in_step else self._stopping).wait(left)
+            # Before the next look at both, or a word that comes in between is lost.
+            self._wake.clear()
 
     def _try(self, work: Callable[[], None]) -> None:
         try:
