@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from oslo_config import cfg
 from oslo_log import log as logging
 
 from e2etrust_core import wire
-from e2etrust_core.errors import E2ETrustError
+from e2etrust_core.bounded_call import BoundedCalls
 from e2etrust_core.messages import EXCHANGE, VERIFIER_TOPIC, DeltaRequest, LeaseDelta, read_reply
 from e2etrust_core.signed_answer import PinnedKeys
 from e2etrust_nova.errors import NovaSideError
@@ -47,7 +46,7 @@ class VerifierClient:
         self._timeout = timeout
         self._keys = keys
         self._client: Any = None
-        self._stuck: threading.Thread | None = None
+        self._calls = BoundedCalls(timeout + _GRACE, "e2etrust-delta")
 
     def lease_delta(self, since: int) -> LeaseDelta:
         """Return what changed since generation *since*.
@@ -65,35 +64,20 @@ class VerifierClient:
         return read_reply(LeaseDelta, question.reply(answer))
 
     def _bounded_call(self, context: dict[str, Any], request: dict[str, Any]) -> Any:
-        # With its broker gone oslo.messaging waits without end for its first connection,
-        # whatever the call's timeout: so the call has a thread of its own, one at a time.
-        if self._stuck is not None and self._stuck.is_alive():
-            raise VerifierDownError("the message bus does not take the question")
-        outcome = _Outcome()
-        thread = threading.Thread(
-            target=self._call, args=(context, request, outcome), name="e2etrust-delta", daemon=True
-        )
-        self._stuck = thread
-        thread.start()
-        if not outcome.done.wait(self._timeout + _GRACE):
-            raise VerifierDownError(f"no connection to the message bus in {self._timeout:g} s")
-        if outcome.error is not None:
-            raise outcome.error
-        return outcome.answer
-
-    def _call(self, context: dict[str, Any], request: dict[str, Any], outcome: _Outcome) -> None:
         try:
-            outcome.answer = self._rpc().call(context, "lease_delta", request=request)
+            return self._calls.run(
+                lambda: self._rpc().call(context, "lease_delta", request=request)
+            )
+        except TimeoutError as exc:
+            raise VerifierDownError(f"the message bus does not take the question: {exc}") from None
         except messaging.MessagingTimeout:
-            outcome.error = VerifierDownError(f"no answer in {self._timeout:g} s")
+            raise VerifierDownError(f"no answer in {self._timeout:g} s") from None
         except messaging.MessageUndeliverable:
-            outcome.error = VerifierDownError("no verifier listens on the message bus")
+            raise VerifierDownError("no verifier listens on the message bus") from None
         except Exception as exc:
             # Whatever else the bus or its driver raises means the same here: not asked.
             LOG.debug("Asking the verifier failed", exc_info=True)
-            outcome.error = VerifierDownError(f"asking failed ({type(exc).__name__})")
-        finally:
-            outcome.done.set()
+            raise VerifierDownError(f"asking failed ({type(exc).__name__})") from None
 
     def _rpc(self) -> Any:
         if self._client is None:
@@ -117,12 +101,3 @@ def verifier_client(conf: cfg.ConfigOpts, chosen: cfg.ConfigOpts.GroupAttr) -> V
     """Return a client as the options of group ``[e2etrust]`` have it."""
     keys = PinnedKeys(Path(chosen.verifier_keys)) if chosen.verifier_keys else None
     return VerifierClient(conf, url=chosen.transport_url, timeout=chosen.rpc_timeout, keys=keys)
-
-
-class _Outcome:
-    """What a call in its own thread came to."""
-
-    def __init__(self) -> None:
-        self.done = threading.Event()
-        self.answer: Any = None
-        self.error: E2ETrustError | None = None
