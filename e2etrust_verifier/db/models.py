@@ -366,7 +366,8 @@ class Duty(Base):
 class Revocation(Base):
     """What was done to a host's compute service in Nova, written before it is done.
 
-    ``disabled`` and ``forced_down`` say that it was us; ``reason`` is what we wrote into Nova.
+    ``disabled`` and ``forced_down`` say that it was us; ``disabled_at``: Nova did so, and nobody
+    but an operator enables it after that; ``reason`` is what we wrote into Nova.
     ``problem`` is what kept the last try from its end, or empty.
     """
 
@@ -376,6 +377,7 @@ class Revocation(Base):
     acted_at: Mapped[datetime] = mapped_column(Moment, index=True)
     reason: Mapped[str] = mapped_column(NAME)
     disabled: Mapped[bool] = mapped_column(sa.Boolean)
+    disabled_at: Mapped[datetime | None] = mapped_column(Moment)
     forced_down: Mapped[bool] = mapped_column(sa.Boolean)
     done: Mapped[bool] = mapped_column(sa.Boolean)
     problem: Mapped[str] = mapped_column(sa.Text)

@@ -44,8 +44,16 @@ def forced_down(session: Session, host: str) -> None:
     _change(session, host, forced_down=True)
 
 
+def disabled(session: Session, host: str, now: datetime) -> None:
+    _change(session, host, disabled_at=now)
+
+
 def not_ours(session: Session, host: str) -> None:
     _change(session, host, disabled=False)
+
+
+def overruled(session: Session, host: str) -> None:
+    _change(session, host, disabled=False, done=True, problem="")
 
 
 def problem(session: Session, host: str, told: str) -> bool:

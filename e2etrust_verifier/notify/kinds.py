@@ -44,6 +44,7 @@ KINDS = {
     "revocation-failed": Kind("revocation.failed", "error"),
     "revocation-braked": Kind("revocation.braked", "error"),
     "revocation-released": Kind("revocation.released", "info"),
+    "revocation-overruled": Kind("revocation.overruled", "warn"),
 }
 
 

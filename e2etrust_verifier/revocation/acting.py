@@ -66,6 +66,9 @@ class Acting:
             return
         try:
             service = self._nova.service(host)
+            if service.enabled and (row.disabled_at or not row.disabled):
+                self._overruled(host)
+                return
             self._disable(row, service)
             if self._rule.action == "evacuate":
                 self._evacuate(row, service)
@@ -126,6 +129,22 @@ class Acting:
         elif service.disabled_reason != row.reason:
             # Somebody else was faster, and it is theirs.
             self._database.write(lambda s: revocations.not_ours(s, row.host))
+            return
+        if row.disabled_at is None:
+            self._database.write(lambda s: revocations.disabled(s, row.host, self._now()))
+
+    def _overruled(self, host: str) -> None:
+        """Leave alone a host whose service was disabled and is enabled: an operator's hand wins."""
+        told = (
+            "somebody enabled its compute service, which stays so: nothing more is done to the host"
+            " until it was trusted once"
+        )
+
+        def work(session: Session) -> None:
+            revocations.overruled(session, host)
+            events.add(session, "revocation-overruled", told, now=self._now(), host=host)
+
+        self._database.write(work)
 
     def _evacuate(self, row: Revocation, service: ComputeService) -> None:
         if service.up:

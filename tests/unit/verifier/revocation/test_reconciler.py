@@ -178,6 +178,48 @@ def test_operator_who_enabled_it_by_hand_is_not_overruled(cloud):
     assert cloud.nova.status("host1")[0] == "enabled"
 
 
+def test_evacuation_that_waits_ends_where_an_operator_enabled_the_service(cloud):
+    cloud.nova.servers["host1"] = ["vm1"]
+    cloud.fail("host1")
+    worker = cloud.worker(action="evacuate")
+    worker.once()
+    assert cloud.row("host1").disabled_at == cloud.now
+    cloud.nova.services["host1"].update(status="enabled", disabled_reason=None)
+    worker.once()
+    cloud.nova.services["host1"]["state"] = "down"
+    worker.once()
+    assert cloud.nova.status("host1") == ("enabled", None)
+    assert cloud.nova.evacuated == []
+    assert cloud.row("host1").problem == ""
+    ((host, told),) = cloud.told("revocation-overruled")
+    assert (host, told.partition(",")[0]) == ("host1", "somebody enabled its compute service")
+
+
+def test_evacuation_of_a_host_that_others_disabled_ends_as_well_where_they_enabled_it(cloud):
+    cloud.nova.disable("host1", "broken fan")
+    cloud.nova.servers["host1"] = ["vm1"]
+    cloud.fail("host1")
+    worker = cloud.worker(action="evacuate")
+    worker.once()
+    cloud.nova.services["host1"].update(status="enabled", disabled_reason=None)
+    worker.once()
+    assert cloud.nova.changes == []
+    assert len(cloud.told("revocation-overruled")) == 1
+
+
+def test_host_that_was_overruled_is_acted_on_again_after_it_was_trusted(cloud):
+    cloud.fail("host1")
+    worker = cloud.worker(action="evacuate")
+    worker.once()
+    cloud.nova.services["host1"].update(status="enabled", disabled_reason=None)
+    worker.once()
+    cloud.trust("host1")
+    worker.once()
+    cloud.fail("host1")
+    worker.once()
+    assert cloud.nova.status("host1")[0] == "disabled"
+
+
 def test_too_many_at_once_stop_it_and_say_so_once(cloud):
     for name in ("host1", "host2", "host3"):
         cloud.fail(name)
