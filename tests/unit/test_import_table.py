@@ -105,6 +105,17 @@ def test_only_agents_need_what_the_extra_host_brings():
     assert faults == []
 
 
+def test_migrations_stand_alone():
+    """What a migration did stays what it does, however the models change."""
+    faults = [
+        f"{module.relative_to(ROOT)} imports {name}"
+        for module in modules("e2etrust_verifier/db/migrations/versions")
+        for name in imports_of(module.read_text(), package_of(module))
+        if name.startswith("e2etrust_") and not is_within(name, "e2etrust_verifier.db.columns")
+    ]
+    assert faults == []
+
+
 def test_every_room_of_ours_is_in_the_table():
     assert {path.parent.name for path in ROOT.glob("e2etrust_*/__init__.py")} == set(MAY_IMPORT)
 

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """By which policy a host was appraised and why it is red, beside its state; indexes to count by."""
 
+import re
+
 import sqlalchemy as sa
 from alembic import op
-
-from e2etrust_verifier.db.models import first_code
 
 revision = "0013"
 down_revision = "0012"
 branch_labels = None
 depends_on = None
 
+# As the models had it then: quotes within a reason are escaped.
+_CODE = re.compile(r'"code":"([A-Z0-9_]{1,64})"')
 _STATES = sa.table("host_states", sa.column("host"), sa.column("failed"), sa.column("code"))
 
 
@@ -24,5 +26,6 @@ def upgrade() -> None:
     connection = op.get_bind()
     failing = sa.select(_STATES.c.host, _STATES.c.failed).where(_STATES.c.failed != "[]")
     for host, failed in connection.execute(failing).all():
-        named = sa.update(_STATES).where(_STATES.c.host == host).values(code=first_code(failed))
-        connection.execute(named)
+        if found := _CODE.search(failed):
+            named = sa.update(_STATES).where(_STATES.c.host == host).values(code=found[1])
+            connection.execute(named)
