@@ -209,14 +209,29 @@ class AttestationClient:
             if not page.inventory or not any(link.rel == "next" for link in page.inventory_links):
                 return found
 
-    def expect_host(self, name: str, ek_sha256: list[str], *, replace: bool) -> ExpectedHost:
-        """Let TPMs with these endorsement keys, and no others, enrol as *name*."""
-        body = {"ek_sha256": ek_sha256, "replace": replace}
-        return self._call(ExpectedHost, "PUT", _inventory_path(name), json=body)
+    def expected_host(self, name: str) -> tuple[ExpectedHost, str]:
+        """Return which endorsement keys are expected of *name*, with the entity tag of that."""
+        path = _inventory_path(name)
+        answer = self._request("GET", path)
+        return _read(ExpectedHost, answer, f"GET {path}"), str(answer.headers.get("ETag", ""))
 
-    def unexpect_host(self, name: str) -> None:
-        """Expect no particular endorsement key of *name* any more."""
-        self._request("DELETE", _inventory_path(name))
+    def expect_host(
+        self, name: str, ek_sha256: list[str], *, replace: bool, if_match: str | None = None
+    ) -> ExpectedHost:
+        """Let TPMs with these endorsement keys, and no others, enrol as *name*.
+
+        :param if_match: only while this is the entity tag of what is expected.
+        """
+        body = {"ek_sha256": ek_sha256, "replace": replace}
+        headers = _if_match(if_match)
+        return self._call(ExpectedHost, "PUT", _inventory_path(name), json=body, headers=headers)
+
+    def unexpect_host(self, name: str, *, if_match: str | None = None) -> None:
+        """Expect no particular endorsement key of *name* any more.
+
+        :param if_match: only while this is the entity tag of what is expected.
+        """
+        self._request("DELETE", _inventory_path(name), headers=_if_match(if_match))
 
     def enrolments(self) -> list[Enrolment]:
         """Return what every host was enrolled with, by host name."""
@@ -254,13 +269,7 @@ class AttestationClient:
         return self._call(_Events, "GET", "/v1/events", params=params).events
 
     def _call(self, kind: type[T], method: str, path: str, **kwargs: Any) -> T:
-        answer = self._request(method, path, **kwargs)
-        try:
-            return msgspec.convert(answer.json(), type=kind, strict=True, str_keys=True)
-        except (ValueError, msgspec.ValidationError) as exc:
-            raise ClientError(
-                f"the attestation service answered {method} {path} with something else: {exc}"
-            ) from None
+        return _read(kind, self._request(method, path, **kwargs), f"{method} {path}")
 
     def _request(self, method: str, path: str, **kwargs: Any) -> Any:
         try:
@@ -278,6 +287,19 @@ def _host_path(name: str) -> str:
 
 def _inventory_path(name: str) -> str:
     return f"/v1/inventory/{parse.quote(name, safe='')}"
+
+
+def _if_match(tag: str | None) -> dict[str, str]:
+    return {} if tag is None else {"If-Match": tag}
+
+
+def _read(kind: type[T], answer: Any, asked: str) -> T:
+    try:
+        return msgspec.convert(answer.json(), type=kind, strict=True, str_keys=True)
+    except (ValueError, msgspec.ValidationError) as exc:
+        raise ClientError(
+            f"the attestation service answered {asked} with something else: {exc}"
+        ) from None
 
 
 def _unreachable(exc: ks_exc.ClientException) -> ClientError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What caches between this service and its callers may do with an answer: nothing for others.
+"""Entity tags, and what caches between this service and its callers may do: nothing for others.
 
 RFC 9111, 3.5 keeps shared caches from answers to requests with Authorization; of keystone's
 X-Auth-Token, which stands in its place here, they know nothing.
@@ -7,11 +7,15 @@ X-Auth-Token, which stands in its place here, they know nothing.
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime, timedelta
+from typing import Any
 
 import falcon
 from sqlalchemy.orm import Session
 
+from e2etrust_core import wire
+from e2etrust_verifier.api.errors import Changed
 from e2etrust_verifier.db import hosts, workers
 
 #: Each worker says so twice as often.
@@ -26,6 +30,39 @@ def is_known(req: falcon.Request, resp: falcon.Response, tag: str) -> bool:
     as they did.
     """
     resp.etag = f'W/"{tag}"'
+    return has(req, resp, tag)
+
+
+def tell(req: falcon.Request, resp: falcon.Response, told: Any) -> None:
+    """Answer *told* under a tag of its content; with 304, where the caller has just that."""
+    resp.etag = tag = content_tag(told)
+    if not has(req, resp, tag):
+        resp.media = wire.to_dict(told)
+
+
+def content_tag(told: Any) -> str:
+    """Return a strong tag: the same as long as every byte of the answer is."""
+    return hashlib.sha256(wire.to_json(told)).hexdigest()[:32]
+
+
+def require_match(req: falcon.Request, now: Any | None) -> None:
+    """Refuse a change of what is not *now* what If-Match names (RFC 9110, 13.1.1).
+
+    :param now: as :func:`tell` would answer it; None: it is not there.
+    :raises Changed: it is another, or If-Match names nothing that can be read.
+    """
+    if now is None or not any(_names(one, content_tag(now)) for one in req.if_match or ()):
+        raise Changed("it is not what If-Match names any more, and was left as it is")
+
+
+def _names(seen: falcon.ETag | str, tag: str) -> bool:
+    if not isinstance(seen, falcon.ETag):
+        return True  # *: whatever it is
+    return seen == tag and not seen.is_weak
+
+
+def has(req: falcon.Request, resp: falcon.Response, tag: str) -> bool:
+    """Say whether the caller has what is under *tag* already (If-None-Match), with 304."""
     if not any(known == tag for known in req.if_none_match or ()):
         return False
     resp.status = falcon.HTTP_304

@@ -16,6 +16,7 @@ from importlib import resources
 
 import falcon
 
+from e2etrust_verifier.api.caching import has
 from e2etrust_verifier.api.errors import NotFound
 
 PAGE = "page.html"
@@ -66,9 +67,7 @@ class Dashboard:
             raise NotFound("the page has no such file", remedy="the page is at /dashboard")
         resp.set_headers(HEADERS)
         resp.etag = found.tag
-        if any(known == found.tag for known in req.if_none_match or ()):
-            resp.status = falcon.HTTP_304
-        else:
+        if not has(req, resp, found.tag):
             resp.content_type, resp.data = found.kind, found.data
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import falcon
 from sqlalchemy.orm import Session
 
-from e2etrust_core import wire
 from e2etrust_core.appraisal.tpm_checks import maker_vouched_for
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.ek_manufacturer import manufacturer_text
 from e2etrust_core.evidence.tpm_structures import ek_sha256
 from e2etrust_verifier.api import answers, paging
 from e2etrust_verifier.api.access import Access
+from e2etrust_verifier.api.caching import tell
 from e2etrust_verifier.api.hosts import unknown_host
 from e2etrust_verifier.db import events, hosts
 from e2etrust_verifier.db.database import Database
@@ -40,8 +40,7 @@ class Enrolments:
 
         found = self.database.read(work)
         more = paging.next_link(req, found[-1].host) if len(found) == limit else []
-        told = answers.Enrolments(found, more)
-        resp.media = wire.to_dict(told)
+        tell(req, resp, answers.Enrolments(found, more))
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Enrolment:
         found = self.database.read(work)
         if found is None:
             raise unknown_host()
-        resp.media = wire.to_dict(found)
+        tell(req, resp, found)
 
 
 def _told(host: Host, refused: dict[str, list[str]]) -> answers.Enrolment:

@@ -47,6 +47,14 @@ class Conflict(ApiError):
     status = falcon.HTTP_409
 
 
+class Changed(ApiError):
+    """A change asks for a state (If-Match) that holds no more."""
+
+    code = "CHANGED"
+    remedy = "ask for the present state, and decide anew"
+    status = falcon.HTTP_412
+
+
 class AgentUnreachable(ApiError):
     code = "AGENT_DOWN"
     status = falcon.HTTP_504

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import falcon
 
-from e2etrust_core import wire
 from e2etrust_verifier.api import answers, paging
 from e2etrust_verifier.api.access import Access
+from e2etrust_verifier.api.caching import tell
 from e2etrust_verifier.db import events
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.policies import events as rules
@@ -31,4 +31,4 @@ class Events:
             answers.Event(e.id, e.at.isoformat(), e.kind, e.host, e.instance, e.message)
             for e in found
         ]
-        resp.media = wire.to_dict(answers.Events(listed, more))
+        tell(req, resp, answers.Events(listed, more))

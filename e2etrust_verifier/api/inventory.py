@@ -11,6 +11,7 @@ import falcon
 from e2etrust_core import wire
 from e2etrust_verifier.api import answers, paging
 from e2etrust_verifier.api.access import Access, caller
+from e2etrust_verifier.api.caching import content_tag, require_match, tell
 from e2etrust_verifier.api.errors import Conflict, NotFound
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.policies import inventory as rules
@@ -32,13 +33,23 @@ class Inventory:
         limit, after = paging.limit(req), req.get_param("marker")
         found = inventory.listed(self.database, after, limit)
         more = paging.next_link(req, found[-1].host) if len(found) == limit else []
-        resp.media = wire.to_dict(answers.Inventory([_told(one) for one in found], more))
+        tell(req, resp, answers.Inventory([_told(one) for one in found], more))
 
 
 @dataclass(frozen=True)
 class ExpectedHost:
+    """Changed only where it is what ``If-Match`` names, if the caller says so."""
+
     database: Database
     access: Access
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        self.access.require(req, rules.SHOW)
+        try:
+            found = inventory.of_host(self.database, name)
+        except HostNotExpected as exc:
+            raise NotFound(exc.reason, code=exc.code, remedy=exc.remedy) from None
+        tell(req, resp, _told(found))
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Let TPMs with these endorsement keys, and no others, enrol under that name."""
@@ -49,19 +60,33 @@ class ExpectedHost:
         now, by = datetime.now(UTC), str(caller(req).user_id)
         try:
             found = inventory.expect(
-                self.database, name, asked.ek_sha256, now, by, replace=asked.replace
+                self.database,
+                name,
+                asked.ek_sha256,
+                now,
+                by,
+                replace=asked.replace,
+                provided=_provided(req),
             )
         except HostKnown as exc:
             raise Conflict(exc.reason, code=exc.code, remedy=exc.remedy) from None
-        resp.media = wire.to_dict(_told(found))
+        told = _told(found)
+        resp.etag, resp.media = content_tag(told), wire.to_dict(told)
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         self.access.require(req, rules.REMOVE)
         try:
-            inventory.unexpect(self.database, name, datetime.now(UTC), str(caller(req).user_id))
+            now, by = datetime.now(UTC), str(caller(req).user_id)
+            inventory.unexpect(self.database, name, now, by, provided=_provided(req))
         except HostNotExpected as exc:
             raise NotFound(exc.reason, code=exc.code, remedy=exc.remedy) from None
         resp.status = falcon.HTTP_204
+
+
+def _provided(req: falcon.Request) -> inventory.Provided | None:
+    if req.get_header("If-Match") is None:
+        return None
+    return lambda now: require_match(req, None if now is None else _told(now))
 
 
 def _told(found: inventory.Expected) -> answers.Expected:

@@ -32,7 +32,19 @@ from e2etrust_verifier.policies import servers as server_rules
 from e2etrust_verifier.trust.standing import StandingWord
 
 _TEMPLATE = "#/components/schemas/{name}"
-_STATUS = {"200": "as asked", "204": "done", "304": "as it was"}
+_STATUS = {
+    "200": "as asked",
+    "204": "done",
+    "304": "as it was",
+    "412": "it is not what If-Match names any more",
+}
+_TAG = {"ETag": {"schema": {"type": "string"}, "description": "changes with the answer"}}
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": "change it only while its ETag is this one",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +62,9 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """``answer`` None: nothing is in the answer's body; ``rule`` None: everybody may ask."""
+    """``answer`` None: nothing is in the answer's body; ``rule`` None: everybody may ask;
+    ``cached``: it is not sent again to who has it (If-None-Match); ``guarded``: it is changed
+    only while it is what the caller saw (If-Match)."""
 
     path: str
     method: str
@@ -60,6 +74,7 @@ class Operation:
     asked: type | None = None
     query: tuple[Parameter, ...] = ()
     cached: bool = False
+    guarded: bool = False
 
 
 _LIMIT = Parameter("limit", {"type": "integer", "minimum": 1, "maximum": MOST}, "at most so many")
@@ -168,6 +183,7 @@ OPERATIONS = (
         answers.Enrolments,
         enrolment_rules.LIST,
         query=(_LIMIT, _NAME),
+        cached=True,
     ),
     Operation(
         "/v1/enrolments/{name}",
@@ -175,6 +191,7 @@ OPERATIONS = (
         "which keys a host was enrolled with",
         answers.Enrolment,
         enrolment_rules.SHOW,
+        cached=True,
     ),
     Operation(
         "/v1/policies",
@@ -198,6 +215,15 @@ OPERATIONS = (
         answers.Inventory,
         inventory_rules.LIST,
         query=(_LIMIT, _NAME),
+        cached=True,
+    ),
+    Operation(
+        "/v1/inventory/{name}",
+        "get",
+        "which endorsement keys operators expect of a host",
+        answers.Expected,
+        inventory_rules.SHOW,
+        cached=True,
     ),
     Operation(
         "/v1/inventory/{name}",
@@ -206,6 +232,7 @@ OPERATIONS = (
         answers.Expected,
         inventory_rules.PUT,
         asked=answers.Expectation,
+        guarded=True,
     ),
     Operation(
         "/v1/inventory/{name}",
@@ -213,6 +240,7 @@ OPERATIONS = (
         "expect no particular endorsement key of a host any more",
         None,
         inventory_rules.REMOVE,
+        guarded=True,
     ),
     Operation(
         "/v1/servers/{instance}",
@@ -236,6 +264,7 @@ OPERATIONS = (
         answers.Events,
         event_rules.LIST,
         query=(_HOST, _KIND, _LIMIT, _NUMBER),
+        cached=True,
     ),
 )
 
@@ -273,6 +302,7 @@ def _operation(one: Operation) -> dict[str, Any]:
     told: dict[str, Any] = {"summary": one.text, "responses": _responses(one)}
     parameters = [_in_path(word[1:-1]) for word in one.path.split("/") if word.startswith("{")]
     parameters += [_in_query(asked) for asked in one.query]
+    parameters += [_IF_MATCH] if one.guarded else []
     if parameters:
         told["parameters"] = parameters
     if one.asked is not None:
@@ -290,8 +320,12 @@ def _responses(one: Operation) -> dict[str, Any]:
     if one.answer is not None:
         found[done]["content"] = _json(one.answer)
     if one.cached:
+        found[done]["headers"] = _TAG
         found["304"] = {"description": _STATUS["304"]}
-    found["default"] = {"description": "refused", "content": _json(answers.Error)}
+    refused = {"content": _json(answers.Error)}
+    if one.guarded:
+        found["412"] = {"description": _STATUS["412"], **refused}
+    found["default"] = {"description": "refused", **refused}
     return found
 
 

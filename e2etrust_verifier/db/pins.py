@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from e2etrust_verifier.db.models import EkPin
 
 
-def of_host(session: Session, host: str) -> list[EkPin]:
+def of_host(session: Session, host: str, *, lock: bool = False) -> list[EkPin]:
     found = sa.select(EkPin).where(EkPin.host == host).order_by(EkPin.ek_sha256)
-    return list(session.scalars(found))
+    return list(session.scalars(found.with_for_update() if lock else found))
 
 
 def page(session: Session, after: str | None, limit: int) -> list[list[EkPin]]:

@@ -8,6 +8,7 @@ from oslo_policy import policy
 from e2etrust_verifier.policies import base
 
 LIST = "attestation:inventory:list"
+SHOW = "attestation:inventory:show"
 PUT = "attestation:inventory:put"
 REMOVE = "attestation:inventory:remove"
 
@@ -17,6 +18,12 @@ RULES = [
         base.READER,
         "List which endorsement keys are expected of which hosts",
         [{"path": "/v1/inventory", "method": "GET"}],
+    ),
+    policy.DocumentedRuleDefault(
+        SHOW,
+        base.READER,
+        "Show which endorsement keys are expected of a host",
+        [{"path": "/v1/inventory/{name}", "method": "GET"}],
     ),
     policy.DocumentedRuleDefault(
         PUT,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,6 +21,7 @@ from e2etrust_verifier.trust.names import check_host_name
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MOST = 16
+_NOTHING = "no endorsement key is expected of such a host"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,10 @@ class Expected:
     enrolled: bool
 
 
+#: Is told what is expected now (None: nothing), before it is changed; ends the change by raising.
+Provided = Callable[[Expected | None], None]
+
+
 def expect(
     database: Database,
     name: str,
@@ -42,6 +47,7 @@ def expect(
     by: str = "",
     *,
     replace: bool = False,
+    provided: Provided | None = None,
 ) -> Expected:
     """Let the TPMs with these endorsement keys, and no others, enrol as *name*.
 
@@ -58,6 +64,7 @@ def expect(
     wanted = _digests(digests)
 
     def work(session: Session) -> Expected:
+        _hold_against(session, name, provided)
         known = hosts.find(session, name)
         if known is not None and ek_sha256(known.ek_public) not in wanted:
             if not replace:
@@ -75,7 +82,14 @@ def expect(
     return database.write(work)
 
 
-def unexpect(database: Database, name: str, now: datetime, by: str = "") -> None:
+def unexpect(
+    database: Database,
+    name: str,
+    now: datetime,
+    by: str = "",
+    *,
+    provided: Provided | None = None,
+) -> None:
     """Expect no particular TPM of *name* any more: a maker has to vouch for it again.
 
     A host that is enrolled stays so.
@@ -84,17 +98,36 @@ def unexpect(database: Database, name: str, now: datetime, by: str = "") -> None
     """
 
     def work(session: Session) -> None:
+        _hold_against(session, name, provided)
         if not pins.remove(session, name):
-            raise HostNotExpected("no endorsement key is expected of such a host")
+            raise HostNotExpected(_NOTHING)
         told = f"{operator.who(by)} expects no endorsement key any more"
         events.add(session, "host-unexpected", told, now=now, host=name)
 
     database.write(work)
 
 
+def of_host(database: Database, name: str) -> Expected:
+    """Return what is expected of host *name*.  Raises HostNotExpected."""
+
+    def work(session: Session) -> Expected:
+        if found := pins.of_host(session, name):
+            return _expected(session, found)
+        raise HostNotExpected(_NOTHING)
+
+    return database.read(work)
+
+
 def listed(database: Database, after: str | None, limit: int) -> list[Expected]:
     """Return what is expected of at most *limit* hosts behind the name *after*."""
     return database.read(lambda s: [_expected(s, one) for one in pins.page(s, after, limit)])
+
+
+def _hold_against(session: Session, name: str, provided: Provided | None) -> None:
+    """Nobody changes what *provided* has seen until the transaction ends."""
+    if provided is not None:
+        found = pins.of_host(session, name, lock=True)
+        provided(_expected(session, found) if found else None)
 
 
 def _expected(session: Session, found: list[EkPin]) -> Expected:

@@ -23,21 +23,23 @@ def service():
         def _answer(self):
             length = int(self.headers.get("Content-Length") or 0)
             server.seen.append((self.command, self.path, self.rfile.read(length)))
+            server.if_match.append(self.headers.get("If-Match"))
             status, body = server.answers[(self.command, self.path)]
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
+            self.send_header("ETag", '"tag"')
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_DELETE = _answer
+        do_GET = do_POST = do_PUT = do_DELETE = _answer
 
         def log_message(self, *args):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.answers, server.seen = {}, []
+    server.answers, server.seen, server.if_match = {}, [], []
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
@@ -144,6 +146,23 @@ def test_operators_decisions_are_sent_as_they_are(service, client):
         ("POST", {"approve": {"ek_sha256": "ab"}}),
         ("DELETE", None),
     ]
+
+
+def test_what_is_expected_of_a_host_is_changed_only_while_it_is_what_was_read(service, client):
+    path = "/v1/inventory/h1"
+    row = {"host": "h1", "ek_sha256": ["ab"], "since": "t", "by": "u", "enrolled": False}
+    service.answers["GET", path] = service.answers["PUT", path] = (200, row)
+    service.answers["DELETE", path] = (
+        412,
+        {"error": {"code": "CHANGED", "reason": "another", "remedy": "look"}},
+    )
+    found, tag = client.expected_host("h1")
+    assert (found.ek_sha256, tag) == (["ab"], '"tag"')
+    client.expect_host("h1", ["cd"], replace=False, if_match=tag)
+    with pytest.raises(ServiceRefusal, match="another"):
+        client.unexpect_host("h1", if_match=tag)
+    client.expect_host("h1", ["cd"], replace=False)
+    assert service.if_match == [None, tag, tag, None]
 
 
 def test_history_is_read_with_its_checks(service, client):

@@ -114,3 +114,40 @@ def test_only_administrators_decide_and_readers_of_the_system_read(client):
     assert put(client, "new1", EK, headers=reader).status_code == 403
     assert client.simulate_get("/v1/inventory", headers=reader).status_code == 200
     assert client.simulate_get("/v1/inventory", headers=token("alice", "member")).status_code == 403
+
+
+def test_change_of_what_another_changed_meanwhile_is_refused(client):
+    path = "/v1/inventory/new1"
+    seen = put(client, "new1", EK).headers["etag"]
+    assert client.simulate_get(path, headers=ADMIN).headers["etag"] == seen
+    put(client, "new1", OTHER)
+    late = {**ADMIN, "If-Match": seen}
+    for answer in (
+        put(client, "new1", EK, headers=late),
+        client.simulate_delete(path, headers=late),
+    ):
+        assert (answer.status_code, answer.json["error"]["code"]) == (412, "CHANGED")
+    found = client.simulate_get(path, headers=ADMIN)
+    assert found.json["ek_sha256"] == [OTHER]
+    present = {**ADMIN, "If-Match": f'"other", {found.headers["etag"]}'}
+    assert put(client, "new1", EK, headers=present).status_code == 200
+
+
+def test_what_is_not_there_matches_nothing(client):
+    assert put(client, "new1", EK, headers={**ADMIN, "If-Match": "*"}).status_code == 412
+    assert listed(client)["inventory"] == []
+
+
+def test_weak_tag_and_unreadable_ones_match_nothing(client):
+    tag = put(client, "new1", EK).headers["etag"]
+    for wrong in (f"W/{tag}", '"*"', "", " ", ","):
+        assert put(client, "new1", OTHER, headers={**ADMIN, "If-Match": wrong}).status_code == 412
+    assert put(client, "new1", OTHER, headers={**ADMIN, "If-Match": "*"}).status_code == 200
+
+
+def test_what_is_expected_of_one_host_is_not_sent_again_and_of_none_is_not_found(client):
+    path = "/v1/inventory/new1"
+    assert client.simulate_get(path, headers=ADMIN).json["error"]["code"] == "HOST_NOT_EXPECTED"
+    tag = put(client, "new1", EK).headers["etag"]
+    again = client.simulate_get(path, headers={**ADMIN, "If-None-Match": tag})
+    assert (again.status_code, again.text) == (304, "")

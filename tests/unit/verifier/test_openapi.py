@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import falcon
@@ -21,7 +21,7 @@ from e2etrust_core.appraisal.reference import ClockSeen
 from e2etrust_core.evidence.model import HostEvidence, Quote
 from e2etrust_verifier import conf as configuration
 from e2etrust_verifier.api import errors, openapi, wsgi
-from e2etrust_verifier.db import evidence, migration, pins, verdicts
+from e2etrust_verifier.db import evidence, migration, pins, verdicts, workers
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.trust import records
 from tests.unit.verifier import test_api as api_tests
@@ -75,7 +75,7 @@ def api(tmp_path):
     for route, resource in routes.items():
         app.add_route(route, resource)
     errors.install(app)
-    yield SimpleNamespace(client=testing.TestClient(app), routes=routes)
+    yield SimpleNamespace(client=testing.TestClient(app), routes=routes, database=database)
     database.dispose()
 
 
@@ -150,6 +150,18 @@ def test_what_needs_a_token_refuses_without_one_as_the_document_says(api, operat
     assert answer.status_code == 401
     told = document["paths"][operation.path][operation.method]["responses"]["default"]
     validated(document, told["content"]["application/json"]["schema"], answer.json)
+
+
+@pytest.mark.parametrize(
+    "operation", [one for one in openapi.OPERATIONS if one.cached], ids=lambda one: one.path
+)
+def test_what_has_a_tag_is_not_sent_again(api, operation):
+    api.database.write(lambda s: workers.seen(s, "w", "m", datetime.now(UTC)))
+    path = operation.path.replace("{name}", "host1")
+    first = api.client.simulate_get(path, headers=api_tests.ADMIN)
+    headers = {**api_tests.ADMIN, "If-None-Match": first.headers["etag"]}
+    again = api.client.simulate_get(path, headers=headers)
+    assert (again.status_code, again.text) == (304, "")
 
 
 def test_parameters_are_those_that_are_read(api):
