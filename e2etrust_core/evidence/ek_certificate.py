@@ -106,6 +106,24 @@ def read_ek_certificate(certificate: bytes) -> Certificate:
     return _load(certificate)
 
 
+def read_ek_certificate_file(data: bytes) -> Certificate:
+    """Return the one certificate of an EK in a file: DER as a TPM has it, or PEM.
+
+    It is of an EK by what it says of its use; nobody is asked whether that is true.
+
+    :raises EkCertificateUnreadable: it is none, there are several, or it is for another use.
+    """
+    blocks = _PEM.findall(data)
+    if len(blocks) > 1:
+        raise EkCertificateUnreadable(f"the file holds {len(blocks)} certificates, not one")
+    try:
+        leaf = _load(_from_pem(blocks[0]) if blocks else data)
+    except binascii.Error:
+        raise EkCertificateUnreadable("the file is no PEM") from None
+    _check_leaf(leaf)
+    return leaf
+
+
 def _load(certificate: bytes) -> Certificate:
     if len(certificate) > _MAX_CERTIFICATE:
         raise EkCertificateUnreadable(f"an EK certificate of {len(certificate)} bytes")
@@ -152,11 +170,13 @@ def _authority(pem: bytes) -> Certificate | None:
     # Vendors' lists hold certificates that cannot be read: such a one vouches for nobody, and
     # must not take the others down with it.
     try:
-        return load_certificate(
-            base64.b64decode(b"".join(pem.split(b"-----")[2].split()), validate=True)
-        )
+        return load_certificate(_from_pem(pem))
     except (EkCertificateUnreadable, binascii.Error):
         return None
+
+
+def _from_pem(pem: bytes) -> bytes:
+    return base64.b64decode(b"".join(pem.split(b"-----")[2].split()), validate=True)
 
 
 def _climb(

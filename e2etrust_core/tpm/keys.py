@@ -21,6 +21,7 @@ from tpm2_pytss import (
     TSS2_Exception,
 )
 
+from e2etrust_core.evidence.public_areas import NO_CIPHER, ecc, public_area, rsa
 from e2etrust_core.evidence.quote import check_ak
 from e2etrust_core.evidence.tpm_bytes import uint
 from e2etrust_core.evidence.tpm_structures import (
@@ -38,13 +39,9 @@ from e2etrust_core.tpm.device import Tpm, flushed, is_refusal
 from e2etrust_core.tpm.ek_nv import ek_certificate
 from e2etrust_core.tpm.ek_templates import (
     EK_TEMPLATES,
-    NO_CIPHER,
     EkKind,
     EkTemplate,
     can_make,
-    ecc,
-    rsa,
-    template,
     tss_public,
 )
 from e2etrust_core.tpm.errors import EkKindUnsupported, KeyLost
@@ -232,4 +229,4 @@ def _ak_template(suite: Suite) -> bytes:
         rest = rsa(2048, NO_CIPHER, scheme)
     else:
         rest = ecc(cast(int, suite.curve), NO_CIPHER, scheme)
-    return template(suite.key, HASHES["sha256"], _AK_ATTRIBUTES, b"", rest)
+    return public_area(suite.key, HASHES["sha256"], _AK_ATTRIBUTES, b"", rest)

@@ -25,6 +25,7 @@ from tpm2_pytss import (
 
 from e2etrust_core.evidence.certified import Certified, Certifier, verify_certified_key
 from e2etrust_core.evidence.errors import QuoteError, StructureError
+from e2etrust_core.evidence.public_areas import AES_128, ecc, public_area
 from e2etrust_core.evidence.tpm_structures import (
     DECRYPT,
     FIXED_PARENT,
@@ -39,7 +40,7 @@ from e2etrust_core.evidence.tpm_structures import (
 )
 from e2etrust_core.suites import HASHES, TPM_ECC_SM2_P256
 from e2etrust_core.tpm.device import Tpm, flushed
-from e2etrust_core.tpm.ek_templates import AES_128, ecc, template, tss_public
+from e2etrust_core.tpm.ek_templates import tss_public
 from e2etrust_core.tpm.errors import SaltKeyForeign
 from e2etrust_core.tpm.keys import (
     AttestationKey,
@@ -52,8 +53,12 @@ _ATTRIBUTES = (
     FIXED_TPM | FIXED_PARENT | SENSITIVE_DATA_ORIGIN | USER_WITH_AUTH | NO_DA | RESTRICTED | DECRYPT
 )
 #: A storage key on P-256 that protects by AES-128.
-_TEMPLATE = template(
-    TPM2_ALG.ECC, HASHES["sha256"], _ATTRIBUTES, b"", ecc(TPM2_ECC.NIST_P256, AES_128, unique=32)
+_TEMPLATE = public_area(
+    TPM2_ALG.ECC,
+    HASHES["sha256"],
+    _ATTRIBUTES,
+    b"",
+    ecc(TPM2_ECC.NIST_P256, AES_128, x=bytes(32), y=bytes(32)),
 )
 
 

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any, ClassVar
 
+from osc_lib import exceptions
 from osc_lib.command import command
 
+from e2etrust_client.ek_file import read_ek_file
 from e2etrust_client.model import ExpectedHost
 from e2etrust_client.osc.plugin import client_of
 from e2etrust_client.osc.v1 import refusals
@@ -22,7 +25,7 @@ class EnrolHost(TellsFields, command.ShowOne):
     """Let TPMs with these endorsement keys, and no others, enrol as a host
 
     Nobody has to vouch for such a TPM any more. On the host, `e2etrust-agent --show-identity`
-    tells its key; carry it here by a way that you trust.
+    tells its key; carry it, or the key's certificate, here by a way that you trust.
     """
 
     FIELDS: ClassVar = {
@@ -31,6 +34,7 @@ class EnrolHost(TellsFields, command.ShowOne):
         "enrolled": _ENROLLED,
         "since": "since when these keys are expected (ISO 8601)",
         "by": _BY,
+        "certificates": "what was read in each file, with --ek-certificate only",
     }
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -40,8 +44,17 @@ class EnrolHost(TellsFields, command.ShowOne):
             "--ek-sha256",
             metavar="<hex>",
             action="append",
-            required=True,
+            default=[],
             help="SHA-256 of the TPMT_PUBLIC of the host's endorsement key (repeat for several)",
+        )
+        parser.add_argument(
+            "--ek-certificate",
+            metavar="<file>",
+            type=Path,
+            action="append",
+            default=[],
+            help="Certificate (PEM or DER) of the host's endorsement key, in place of its SHA-256;"
+            " it is not verified (repeat where the TPM has several keys)",
         )
         parser.add_argument(
             "--replace",
@@ -52,11 +65,14 @@ class EnrolHost(TellsFields, command.ShowOne):
 
     @refusals.told
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        read = [read_ek_file(path) for path in parsed_args.ek_certificate]
+        digests = [*parsed_args.ek_sha256, *(one for file in read for one in file.ek_sha256)]
+        if not digests:
+            raise exceptions.CommandError("say which key: --ek-sha256 or --ek-certificate")
         client = client_of(self.app.client_manager)
-        found = client.expect_host(
-            parsed_args.host, parsed_args.ek_sha256, replace=parsed_args.replace
-        )
-        return tuple(self.FIELDS), _row(found)
+        found = client.expect_host(parsed_args.host, digests, replace=parsed_args.replace)
+        values = _row(found) + (([file.told for file in read],) if read else ())
+        return tuple(self.FIELDS)[: len(values)], values
 
 
 class ListInventory(TellsFields, command.Lister):

@@ -27,7 +27,7 @@ from e2etrust_core.evidence.certified import (
     verify_certified_nv,
 )
 from e2etrust_core.evidence.credential import make_credential
-from e2etrust_core.evidence.ek_certificate import verify_ek_certificate
+from e2etrust_core.evidence.ek_certificate import read_ek_certificate, verify_ek_certificate
 from e2etrust_core.evidence.key_wrap import wrap_for_host
 from e2etrust_core.evidence.object_policy import (
     Approval,
@@ -38,6 +38,7 @@ from e2etrust_core.evidence.object_policy import (
     policy_digest,
     to_be_signed,
 )
+from e2etrust_core.evidence.public_areas import ek_areas_of
 from e2etrust_core.evidence.quote import verify_quote
 from e2etrust_core.evidence.tpm_bytes import sized, uint
 from e2etrust_core.evidence.tpm_structures import (
@@ -345,6 +346,12 @@ def test_tpm_is_reached_over_the_simulators_protocol(chip, tpm):
     ):
         assert read_ek(other, "ecc-p256") == before
         assert in_use(other) == []
+
+
+@pytest.mark.parametrize("kind", ["rsa2048", "ecc-p384"])
+def test_public_area_of_a_certified_key_is_known_from_its_certificate(tpm, kind):
+    ek = read_ek(tpm, kind)
+    assert ek_areas_of(read_ek_certificate(ek.certificate).key) == {kind: ek.public}
 
 
 def test_certified_p384_key_is_the_one_that_its_template_makes(tpm, chip):
