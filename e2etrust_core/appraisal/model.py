@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -12,6 +11,7 @@ from e2etrust_core.appraisal.dm_rules import DmRule
 from e2etrust_core.appraisal.event_rules import EventRules
 from e2etrust_core.appraisal.ima_rules import ImaRules
 from e2etrust_core.appraisal.mac_rules import MacRules
+from e2etrust_core.appraisal.patterns import is_like
 from e2etrust_core.appraisal.tpm_rules import TpmRules
 from e2etrust_core.evidence.ima_list import IMA_PCR
 from e2etrust_core.evidence.model import PcrSelection
@@ -73,7 +73,7 @@ class HostPolicy:
 
     def speaks_of(self, host: str) -> bool:
         """Say whether *host* is one of ``hosts``."""
-        return any(fnmatch.fnmatchcase(host, pattern) for pattern in self.hosts)
+        return any(is_like(host, pattern) for pattern in self.hosts)
 
     def lease_at(self, now: datetime) -> float:
         """Return how many seconds a lease may last that is granted *now*: not beyond ``until``."""

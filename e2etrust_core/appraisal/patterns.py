@@ -10,6 +10,9 @@ import re
 from fnmatch import fnmatchcase, translate
 
 WILD = "*?"
+#: What may stand for names of hosts.  They hold no brackets, so that one is a set meant for
+#: another tool: compute-[01-12] would be hosts 0, 1 and 2 to a shell, and none of them here.
+HOST_PATTERN = r"^[A-Za-z0-9._*?-]{1,255}$"
 
 
 def is_like(text: str, pattern: str) -> bool:

@@ -17,6 +17,7 @@ from e2etrust_core.appraisal.ima_checks import AGGREGATE_PCRS
 from e2etrust_core.appraisal.ima_rules import ImaRules
 from e2etrust_core.appraisal.mac_rules import MAC_BUFFERS, MacRules
 from e2etrust_core.appraisal.model import HostPolicy, Recovery
+from e2etrust_core.appraisal.patterns import HOST_PATTERN
 from e2etrust_core.appraisal.policy_dm import parse_dm
 from e2etrust_core.appraisal.policy_events import parse_events
 from e2etrust_core.appraisal.policy_ima import PolicyFiles, parse_ima
@@ -234,6 +235,11 @@ def _hosts(value: object) -> list[str]:
         raise PolicyError('hosts: a list of host names or patterns, such as ["*"]')
     if not all(isinstance(one, str) and 0 < len(one) <= 255 for one in value):
         raise PolicyError("hosts: every entry is a host name or pattern")
+    if wrong := [one for one in value if not re.fullmatch(HOST_PATTERN, one)]:
+        raise PolicyError(
+            f"hosts: {wrong[0][:64]!r} can be no host's name; * stands for any characters and ? for"
+            " any one, sets in brackets are no patterns: name each of them"
+        )
     return list(value)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from e2etrust_core.appraisal.patterns import HOST_PATTERN
 from e2etrust_core.appraisal.policy import MAX_VERSION
 from e2etrust_core.appraisal.policy_dm import ATTRIBUTE, MAX_RULES, NOW, ROOT_DIGEST, TARGET
 from e2etrust_core.appraisal.policy_event_fields import MAX_PATTERNS
@@ -55,7 +56,7 @@ def policy_schema() -> dict[str, Any]:
                 "hosts": {
                     "type": "array",
                     "minItems": 1,
-                    "items": {"type": "string", "minLength": 1, "maxLength": 255},
+                    "items": {"type": "string", "pattern": HOST_PATTERN},
                 },
                 "version": {"type": "integer", "minimum": 1, "maximum": MAX_VERSION},
                 "pcrs": _pcr_values(),

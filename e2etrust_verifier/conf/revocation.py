@@ -6,7 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from keystoneauth1 import loading
-from oslo_config import cfg
+from oslo_config import cfg, types
+
+from e2etrust_core.appraisal.patterns import HOST_PATTERN
 
 GROUP = cfg.OptGroup("revocation", title="What is done about hosts that are not trusted")
 NOVA = cfg.OptGroup("nova", title="Nova, for [revocation]")
@@ -23,7 +25,13 @@ OPTIONS = [
         help="What Nova is asked to do about a host that is not trusted. Needs an account in"
         " [nova] that may list and change compute services, and evacuate servers.",
     ),
-    cfg.ListOpt("hosts", default=["*"], help="Patterns of the names of hosts that it is for."),
+    cfg.ListOpt(
+        "hosts",
+        item_type=types.String(regex=HOST_PATTERN),
+        default=["*"],
+        help="Names of hosts that it is for, or patterns: * stands for any characters and ? for any"
+        " one; sets in brackets are refused.",
+    ),
     cfg.IntOpt(
         "after_failures",
         default=1,

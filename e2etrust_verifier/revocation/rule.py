@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 from typing import Literal
+
+from e2etrust_core.appraisal.patterns import is_like
 
 Action = Literal["none", "disable", "evacuate"]
 
@@ -77,7 +78,7 @@ def plan(rule: Rule, suspects: list[Suspect], fleet: Fleet, now: datetime) -> Pl
 
 
 def _is_due(rule: Rule, suspect: Suspect, now: datetime) -> bool:
-    if not any(fnmatchcase(suspect.host, pattern) for pattern in rule.hosts):
+    if not any(is_like(suspect.host, pattern) for pattern in rule.hosts):
         return False
     if suspect.kind == "expired" and not rule.expired:
         return False

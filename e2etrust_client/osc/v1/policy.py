@@ -7,7 +7,6 @@ They work here, on evidence that the verifier recorded or on files: nothing is a
 from __future__ import annotations
 
 import argparse
-import fnmatch
 import re
 import sys
 from datetime import UTC, datetime
@@ -177,7 +176,7 @@ class TestPolicy(TellsFields, command.Lister):
     ) -> Any:
         trials, unknown = [], []
         for name in (host.name for host in client.hosts()):
-            if not any(fnmatch.fnmatchcase(name, pattern) for pattern in policy.hosts):
+            if not policy.speaks_of(name):
                 continue
             recorded = _newest_for(client, name, policy)
             if recorded is None:

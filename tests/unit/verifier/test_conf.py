@@ -34,6 +34,11 @@ def test_malformed_file_or_value_is_one_clear_error(tmp_path, text):
     assert caught.value.code == "CONFIGURATION_WRONG"
 
 
+def test_set_in_a_pattern_of_hosts_is_refused_where_it_would_be_acted_on(tmp_path):
+    with pytest.raises(ConfigurationError, match="CONFIGURATION_WRONG"):
+        load(written(tmp_path, "[revocation]\nhosts = rack7-*, rack[1-12]\n"), cfg.ConfigOpts())
+
+
 def test_missing_file_is_an_error_and_not_the_defaults(tmp_path):
     with pytest.raises(ConfigurationError, match="cannot be read"):
         load([str(tmp_path / "absent.conf")], cfg.ConfigOpts())

@@ -46,6 +46,8 @@ def test_recovery_is_by_an_operator_unless_said_otherwise():
         ("name: compute", "", "name"),
         ('hosts: ["*"]', "hosts: []", "hosts"),
         ('hosts: ["*"]', "hosts: x", "hosts"),
+        ('hosts: ["*"]', 'hosts: ["compute-[01-12]"]', "sets in brackets"),
+        ('hosts: ["*"]', 'hosts: ["a\\n"]', "no host's name"),
         ("sha256:", "md5:", "md5"),
         ("sha256: {0", "sha256: {24", "0 to 23"),
         ("sha256: {0", "sha256: {true", "0 to 23"),

@@ -113,6 +113,7 @@ BAD = [
     HEAD.replace("]}}", ", {accept: '00', until: '2026-12-01T00:00:00Z'}]}}"),
     HEAD.replace("hosts: ['*']", "hosts: ['*', {accept: a, until: '2026-12-01T00:00:00Z'}]"),
     HEAD.replace("hosts: ['*']", "hosts: []"),
+    HEAD.replace("hosts: ['*']", "hosts: ['compute-[12]']"),
     HEAD.replace("name: p", "name: ''"),
     HEAD.replace("7:", "24:"),
     HEAD.replace("sha256", "md5"),
