@@ -64,6 +64,13 @@ class Checks(upgradecheck.UpgradeCommands):
         except E2ETrustError as exc:
             return _failure(exc)
 
+    def access_rules(self) -> Result:
+        """Host policies and rules of who may ask what lie apart."""
+        try:
+            return _told(file_modes.taken_for_access_rules(self._conf), Code.WARNING)
+        except E2ETrustError as exc:
+            return _failure(exc)
+
     def schema(self) -> Result:
         """The database answers and has this release's schema."""
         try:
@@ -143,6 +150,7 @@ class Checks(upgradecheck.UpgradeCommands):
         ("Configuration", configuration),
         ("Configuration options", options),
         ("Files", files),
+        ("Access rules", access_rules),
         ("Database schema", schema),
         ("Host policies", policies),
         ("Applied policies", applied_policies),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that others on the machine must not read, and such that they must not write."""
+"""Files that others must not read or write, and such that must not be taken for one another."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 from oslo_config import cfg
 from sqlalchemy.engine import make_url
+
+from e2etrust_verifier import policies
 
 #: Others: neither owner nor group, as operators share group access with the service's user.
 _READ, _WRITE = stat.S_IROTH, stat.S_IWOTH
@@ -23,6 +25,25 @@ def open_to_others(conf: cfg.ConfigOpts) -> list[str]:
         if _may(path, _WRITE)
     ]
     return found
+
+
+def taken_for_access_rules(conf: cfg.ConfigOpts) -> list[str]:
+    """Say where host policies and oslo.policy's rules lie in one directory: both are YAML."""
+    policies.make_enforcer(conf)  # has its options registered
+    hosts, access = Path(conf.verifier.policy_dir), conf.oslo_policy
+    apart = f"each would be read as the other: move host policies out of {hosts}"
+    found = []
+    if any(_is(hosts, conf.find_file(one)) for one in access.policy_dirs):
+        two = "[verifier] policy_dir and one of [oslo_policy] policy_dirs"
+        found.append(f"{hosts} is both {two}: {apart}")
+    rules = conf.find_file(access.policy_file)
+    if rules is not None and _is(hosts, Path(rules).parent):
+        found.append(f"{hosts} holds [oslo_policy] policy_file: {apart}")
+    return found
+
+
+def _is(directory: Path, other: str | Path | None) -> bool:
+    return other is not None and directory.resolve() == Path(other).resolve()
 
 
 def _secret(conf: cfg.ConfigOpts) -> Iterator[Path]:

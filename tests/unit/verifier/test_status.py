@@ -33,12 +33,12 @@ def place(tmp_path, monkeypatch, migrated):
     path.touch(mode=0o600)
     path.write_text(
         f"[database]\nconnection = sqlite:///{tmp_path}/v.sqlite\n"
-        f"[verifier]\nsigning_key = {tmp_path}/key.pem\npolicy_dir = {tmp_path}/policy.d\n"
+        f"[verifier]\nsigning_key = {tmp_path}/key.pem\npolicy_dir = {tmp_path}/host-policy.d\n"
     )
     shutil.copy(migrated, tmp_path / "v.sqlite")
     records.create_key(tmp_path / "key.pem")
-    (tmp_path / "policy.d").mkdir()
-    (tmp_path / "policy.d/a.yaml").write_text(POLICY)
+    (tmp_path / "host-policy.d").mkdir()
+    (tmp_path / "host-policy.d/a.yaml").write_text(POLICY)
     return tmp_path
 
 
@@ -59,8 +59,27 @@ def test_what_is_as_it_should_be_is_ready(place, capsys):
     ("spoil", "name", "result", "word"),
     [
         (lambda place: (place / "v.sqlite").unlink(), "Database schema", 1, "db sync"),
-        (lambda place: (place / "policy.d/a.yaml").unlink(), "Host policies", 1, "no policy"),
-        (lambda place: (place / "policy.d/b.yaml").write_text("x"), "Host policies", 2, "b.yaml"),
+        (lambda place: (place / "host-policy.d/a.yaml").unlink(), "Host policies", 1, "no policy"),
+        (
+            lambda place: (place / "host-policy.d/b.yaml").write_text("x"),
+            "Host policies",
+            2,
+            "b.yaml",
+        ),
+        (
+            lambda place: _set(
+                place, "[oslo_policy]\npolicy_dirs = here\npolicy_dirs = host-policy.d"
+            ),
+            "Access rules",
+            1,
+            "both [verifier] policy_dir and one of [oslo_policy] policy_dirs",
+        ),
+        (
+            lambda place: _set(place, "[oslo_policy]\npolicy_file = host-policy.d/a.yaml"),
+            "Access rules",
+            1,
+            "holds [oslo_policy] policy_file",
+        ),
         (lambda place: (place / "key.pem").unlink(), "Signing keys", 2, "key"),
         (lambda place: (place / "key.pem").chmod(0o640), "Signing keys", 2, "chmod 0600"),
         (lambda place: _set(place, "[verifier]\nlease = 60"), "Configuration options", 1, "lease"),
@@ -91,7 +110,17 @@ def test_what_is_as_it_should_be_is_ready(place, capsys):
         (lambda place: (place / "verifier.conf").chmod(0o644), "Configuration", 2, "chmod"),
     ],
     ids=[
-        *("no schema", "no policy", "bad policy", "no key", "open key", "removed", "misspelt"),
+        *(
+            "no schema",
+            "no policy",
+            "bad policy",
+            "one place",
+            "rules among policies",
+            "no key",
+            "open key",
+            "removed",
+            "misspelt",
+        ),
         *("no section", "no option to log in", "no secret", "open configuration"),
     ],
 )
@@ -139,12 +168,16 @@ def reachable(monkeypatch):
     ("name", "mode", "word"),
     [
         ("v.sqlite", 0o644, "chmod o-rwx"),
-        ("policy.d", 0o777, "chmod o-w"),
-        ("policy.d/a.yaml", 0o646, "chmod o-w"),
+        ("host-policy.d", 0o777, "chmod o-w"),
+        ("host-policy.d/a.yaml", 0o646, "chmod o-w"),
     ],
 )
 def test_files_of_secrets_and_policies_are_closed_to_others(place, capsys, name, mode, word):
-    for path, closed in (("v.sqlite", 0o600), ("policy.d", 0o755), ("policy.d/a.yaml", 0o644)):
+    for path, closed in (
+        ("v.sqlite", 0o600),
+        ("host-policy.d", 0o755),
+        ("host-policy.d/a.yaml", 0o644),
+    ):
         (place / path).chmod(closed)
     assert check(place, capsys)[1]["Files"] == (0, "")
     (place / name).chmod(mode)
@@ -217,7 +250,7 @@ def test_reports_refused_long_ago_or_for_another_reason_are_no_old_agents(place,
 
 
 def test_policy_that_is_older_than_what_was_applied_is_named(place, capsys):
-    (place / "policy.d/a.yaml").write_text(f"version: 6\n{POLICY}")
+    (place / "host-policy.d/a.yaml").write_text(f"version: 6\n{POLICY}")
     database = Database(configuration.load([str(place / "verifier.conf")]))
     database.write(lambda s: policy_versions.put(s, "p", 7, "another", NOW))
     code, told = check(place, capsys)
