@@ -35,6 +35,10 @@ class E2ETrustError(Exception):
     def __str__(self) -> str:
         return f"{self.code}: {self.reason}"
 
+    def with_remedy(self) -> str:
+        """Return it for one line: the code, why, and what to do next where that is known."""
+        return f"{self}. Next: {self.remedy}" if self.remedy else str(self)
+
 
 class InputError(E2ETrustError):
     """Bytes or values from outside are not of the shape they must have."""

@@ -130,4 +130,5 @@ def _passed(
 def _told(why: Refusal, hosts: Sequence[str], named: int) -> str:
     some = ", ".join(hosts[:named])
     more = f", {len(hosts) - named} more" if len(hosts) > named else ""
-    return f"{len(hosts)} {why.code} ({some}{more}): {why.reason}. {why.remedy}"
+    then = f". Next: {why.remedy}" if why.remedy else ""
+    return f"{len(hosts)} {why.code} ({some}{more}): {why.reason}{then}"

@@ -93,7 +93,7 @@ class Checks(upgradecheck.UpgradeCommands):
             return _failure(exc)
         if not found:
             return Result(Code.WARNING, f"{directory} holds no policy: no host can be trusted")
-        return _told([_sentence(one.fault) for one in found if one.fault], Code.FAILURE)
+        return _told([one.fault.with_remedy() for one in found if one.fault], Code.FAILURE)
 
     def applied_policies(self) -> Result:
         """No policy is refused because a newer one was applied before."""
@@ -102,7 +102,7 @@ class Checks(upgradecheck.UpgradeCommands):
             store = PolicyStore(Path(self._conf.verifier.policy_dir))
             found = overview(session, store, now).policies
             faults = [one.fault for one in found if one.word in ("rolled-back", "altered")]
-            return [_sentence(fault) for fault in faults if fault is not None]
+            return [fault.with_remedy() for fault in faults if fault is not None]
 
         return self._stored(refused, Code.FAILURE)
 
@@ -142,7 +142,7 @@ class Checks(upgradecheck.UpgradeCommands):
             migration.require_current(database)
             return _told(database.read(lambda s: look(s, utc_now())), code)
         except E2ETrustError as exc:
-            return Result(Code.WARNING, f"not looked at: {_sentence(exc)}")
+            return Result(Code.WARNING, f"not looked at: {exc.with_remedy()}")
         except db_exc.DBError as exc:
             return Result(Code.FAILURE, f"the database does not answer: {type(exc).__name__}")
 
@@ -167,12 +167,8 @@ def _told(sentences: list[str], code: Code) -> Result:
     return Result(code, "; ".join(sentences)) if sentences else Result(Code.SUCCESS)
 
 
-def _sentence(exc: E2ETrustError) -> str:
-    return f"{exc}. {exc.remedy}".rstrip(". ")
-
-
 def _failure(exc: E2ETrustError) -> Result:
-    return Result(Code.FAILURE, _sentence(exc))
+    return Result(Code.FAILURE, exc.with_remedy())
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def _ended(exc: E2ETrustError) -> int:
-    print(f"e2etrust-verifier: {exc}. {exc.remedy}".rstrip(". "), file=sys.stderr)
+    print(f"e2etrust-verifier: {exc.with_remedy()}", file=sys.stderr)
     return 1
 
 

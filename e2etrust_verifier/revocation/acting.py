@@ -186,7 +186,7 @@ class Acting:
         return True
 
     def _note_problem(self, host: str, exc: E2ETrustError) -> None:
-        told, code = f"{exc}. {exc.remedy}".rstrip(". "), exc.code
+        told, code = exc.with_remedy(), exc.code
         LOG.warning("revocation of %s: %s", host, told)
 
         def work(session: Session) -> None:

@@ -120,8 +120,8 @@ def test_refused_hosts_are_logged_by_code_with_why(verifier, caplog):
     line = told(caplog)
     assert line.startswith("2 of 3 hosts refused for server 7e9b2d4e")
     assert (
-        "1 PCR_MISMATCH (host2): pcr-policy: sha256:7 is not accepted. look at it; "
-        "1 HOST_UNKNOWN (host3): the verifier knows no such host. enrol it"
+        "1 PCR_MISMATCH (host2): pcr-policy: sha256:7 is not accepted. Next: look at it; "
+        "1 HOST_UNKNOWN (host3): the verifier knows no such host. Next: enrol it"
     ) in line
 
 
