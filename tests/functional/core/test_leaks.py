@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quotes leave nothing behind: in the TPM, in the kernel, in memory.
 
-A few thousand here; the full number by command::
+A few thousand here; the full number by command, which takes more than the ten minutes that a test
+has by default::
 
-    E2ETRUST_LEAK_QUOTES=100000 .venv/bin/pytest -s tests/functional/core/test_leaks.py
+    E2ETRUST_LEAK_QUOTES=100000 .venv/bin/pytest -s --timeout 0 tests/functional/core/test_leaks.py
 """
 
 from __future__ import annotations
