@@ -9,6 +9,7 @@ import threading
 import oslo_messaging
 import pytest
 import sqlalchemy as sa
+from tpm2_pytss import TPM2_SU
 
 from e2etrust_core.messages import RemoteRefusal
 from e2etrust_core.tpm.pcr import extend_pcr
@@ -48,6 +49,34 @@ def test_reboot_is_seen_in_the_counters_and_keeps_the_host_trusted(laboratory):
         host.send(late)  # what the host was before it booted says nothing of what it is
     assert counters(laboratory) == after
     assert host.delta().hosts[0].seconds > 0
+
+
+@SQLITE
+@pytest.mark.parametrize("start", ["state", "clear"], ids=["suspended", "hibernated"])
+def test_machine_that_slept_is_seen_in_the_counters_and_is_what_it_measured_before(
+    laboratory, start
+):
+    """TPM Resume keeps the PCRs, TPM Restart does not; both count as a restart (Part 1, 36)."""
+    host, kernel = laboratory.host(), {"sha256": b"\1" * 32}
+    extend_pcr(host.tpm, 9, kernel)
+    laboratory.policy()
+    host.enrol()
+    assert host.attest().trusted
+    before = laboratory.around.db.read(lambda s: hosts.state(s, "host1"))
+    late = host.answer(host.challenge())
+    with host.tpm.connected() as esys:
+        esys.shutdown(TPM2_SU.STATE)
+    laboratory.first.power_off()
+    laboratory.first.power_on(f"not-need-init,startup-{start}")
+    if start == "clear":
+        assert not host.attest().trusted
+        extend_pcr(host.tpm, 9, kernel)
+    assert host.attest().trusted
+    after = laboratory.around.db.read(lambda s: hosts.state(s, "host1"))
+    assert after.reset_count == before.reset_count
+    assert after.restart_count == before.restart_count + 1
+    with refused("EVIDENCE_STALE"):
+        host.send(late)
 
 
 @SQLITE

@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -262,19 +263,44 @@ def database(tmp_path: Path):
     made.dispose()
 
 
-def test_removed_host_loses_its_traits(placement, database):  # noqa: F811
+def trust(database: Database, name: str, seconds: float, level: int) -> None:
     now = utc_now()
-    uuid = placement.provider("host1", OTHER)
 
     def enrol(session) -> None:
         record = Host(
-            name="host1", suite="s", ek_public=b"e", ek_accepted_by="pin", ak_public=b"a",
+            name=name, suite="s", ek_public=b"e", ek_accepted_by="pin", ak_public=b"a",
             ak_name=b"n", enrolled_at=now,
         )  # fmt: skip
         hosts.add(session, record, held=False, now=now)
-        standing.grant(session, hosts.lock_state(session, "host1", now), 3600.0, 2, now)
+        standing.grant(session, hosts.lock_state(session, name, now), seconds, level, now)
 
     database.write(enrol)
+
+
+def test_renamed_host_takes_its_trait_along_when_the_lease_of_its_old_name_is_over(
+    placement,  # noqa: F811
+    database,
+):
+    old, new = placement.provider("host1"), placement.provider("host9")
+    later = timedelta()
+
+    def held(names: Collection[str] | None) -> dict[str, int]:
+        return database.read(lambda s: leases.levels(s, utc_now() + later, names))
+
+    kept = TraitKeeper(Traits(placement.client()), held, {}, 60)
+    trust(database, "host1", 60.0, 1)
+    kept.reconcile()
+    trust(database, "host9", 3600.0, 1)
+    kept.reconcile()
+    assert placement.traits(old) == placement.traits(new) == {TRUSTED_TRAIT}
+    later = timedelta(seconds=61)
+    kept.reconcile()
+    assert (placement.traits(old), placement.traits(new)) == (set(), {TRUSTED_TRAIT})
+
+
+def test_removed_host_loses_its_traits(placement, database):  # noqa: F811
+    uuid = placement.provider("host1", OTHER)
+    trust(database, "host1", 3600.0, 2)
 
     def held(names: Collection[str] | None) -> dict[str, int]:
         return database.read(lambda s: leases.levels(s, utc_now(), names))
