@@ -230,7 +230,7 @@ def add_ima_rows(
         return None
 
     def read() -> ReadList:
-        begun = _begun(policy, evidence, known)
+        begun = _begun(policy, evidence, known, facts.reset_count)
         return read_list(rules, evidence.ima, begun, facts.pcrs)
 
     found = rows.run(IMA_LIST, "the IMA list comes to the quoted PCR 10", read)
@@ -241,7 +241,7 @@ def add_ima_rows(
         if policy.device_mapper is not None:
             rows.not_reached(DEVICE_MAPPER, IMA_LIST)
         return None
-    looked = look_at_entries(rules, found, facts.pcrs)
+    looked = look_at_entries(rules, found)
     reset = facts.reset_count
     held = f"every entry is one that policy {policy.name} accepts"
     seen = rows.run(
@@ -284,10 +284,13 @@ def _add_device_mapper_row(
     return begun if tables.unfinished else replace(seen, tables=tables.kept)
 
 
-def _begun(policy: HostPolicy, evidence: HostEvidence, known: ImaSeen | None) -> ImaSeen | None:
+def _begun(
+    policy: HostPolicy, evidence: HostEvidence, known: ImaSeen | None, reset_count: int
+) -> ImaSeen | None:
     if evidence.ima_from == 0:
         return None
-    if known is None or (known.offset, known.policy) != (evidence.ima_from, policy.fingerprint):
+    due = (evidence.ima_from, policy.fingerprint, reset_count)
+    if known is None or (known.offset, known.policy, known.reset_count) != due:
         raise ImaListMismatch("the IMA list goes on from where no good attestation ended")
     return known
 

@@ -45,12 +45,16 @@ _MAX_PATTERNS_TOLD = 5
 
 @dataclass(frozen=True, slots=True)
 class ReadList:
-    """A list, or part of one, with how much of it the quote covers."""
+    """A list, or part of one, with how much of it the quote covers.
+
+    ``aggregate``: the digest that boot_aggregate must have, empty where the quote does not tell.
+    """
 
     frames: ImaFrames
     covered: Covered
     quoted: bytes
     begun: ImaSeen | None
+    aggregate: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +92,25 @@ def read_list(
     :raises ImaAbsent: there is no list.
     :raises ImaListError: it cannot be read.
     :raises ImaListMismatch: it does not come to the quoted PCR 10.
+    :raises ImaAggregateMismatch: *begun* is of a boot with other PCRs.  PCR 10 alone does not tell
+        boots apart: where IMA is off, root extends it by what an earlier list says.
     """
     if data is None:
         raise ImaAbsent("the policy asks for an IMA list and none was sent")
     value = quoted.get(rules.bank, {}).get(IMA_PCR)
     if value is None:
         raise ImaAbsent(f"the quote does not cover PCR {IMA_PCR} of bank {rules.bank}")
+    aggregate = _aggregate(rules, quoted)
+    # What a release before left does not tell.
+    if begun is not None and begun.aggregate not in (b"", aggregate):
+        raise ImaAggregateMismatch("the IMA list goes on from a boot with other PCRs")
     frames = split_ima_list(data, rules.known)
     start = begun.value if begun is not None else None
     covered = covered_by_quote(frames, rules.bank, value, start)
-    return ReadList(frames, covered, value, begun)
+    return ReadList(frames, covered, value, begun, aggregate)
 
 
-def look_at_entries(rules: ImaRules, read: ReadList, quoted: PcrValues) -> LookedAt:
+def look_at_entries(rules: ImaRules, read: ReadList) -> LookedAt:
     """Hold every entry under the quote against *rules*; the refused ones are among the faults."""
     before = read.begun
     tally = LookedAt([0] * len(rules.exclude))
@@ -110,7 +120,7 @@ def look_at_entries(rules: ImaRules, read: ReadList, quoted: PcrValues) -> Looke
     for number in _not_in_allowlists(rules, read, tally):
         where = f"ima {first + number + 1}"
         try:
-            _look(rules, read, number, where, quoted, tally)
+            _look(rules, read, number, where, tally)
         except AppraisalError as exc:
             exc.where = where
             tally.faults.append(exc)
@@ -194,14 +204,7 @@ def _key(frames: ImaFrames, number: int) -> bytes:
     return file_key(found.algorithm, found.digest, found.name, verity=found.kind == "verity")
 
 
-def _look(
-    rules: ImaRules,
-    read: ReadList,
-    number: int,
-    where: str,
-    quoted: PcrValues,
-    tally: LookedAt,
-) -> None:
+def _look(rules: ImaRules, read: ReadList, number: int, where: str, tally: LookedAt) -> None:
     entry = read.frames.entry(number)
     if entry.violation:
         # Its words are under no digest, so not even the path is known.
@@ -221,7 +224,7 @@ def _look(
         else:
             _look_at_buffer(rules.buffers, found, tally)
     elif found.name == BOOT_AGGREGATE:
-        _check_aggregate(rules, found, quoted)
+        _check_aggregate(rules, found, read.aggregate)
         tally.met.add(BOOT_AGGREGATE.decode())
     elif rules.keyring.signed(found):
         place = bisect_left(read.covered.unknown, number)
@@ -251,17 +254,23 @@ def _look_at_buffer(rules: Sequence[BufferRule], found: ImaFields, tally: Looked
     raise ImaBufferRefused(f"{_plain(found.name)} is not as the policy accepts")
 
 
-def _check_aggregate(rules: ImaRules, found: ImaFields, quoted: PcrValues) -> None:
+def _check_aggregate(rules: ImaRules, found: ImaFields, due: bytes) -> None:
     """boot_aggregate ties the list to this boot's firmware: a list of another boot has another."""
     bank = rules.aggregate_bank
-    hashing = HASHES[bank]
-    pcrs = AGGREGATE_PCRS[: _SHA1_PCRS if bank == "sha1" else None]
-    values = quoted.get(bank, {})
-    if found.algorithm != hashing.hashlib_name or not set(pcrs) <= values.keys():
+    if found.algorithm != HASHES[bank].hashlib_name or not due:
         raise ImaAggregateMismatch(f"boot_aggregate is not of bank {bank}, as the policy has it")
-    due = digest_of(hashing.hashlib_name, b"".join(values[n] for n in pcrs))
     if not hmac.compare_digest(due, found.digest):
         raise ImaAggregateMismatch("boot_aggregate is not of the quoted PCRs")
+
+
+def _aggregate(rules: ImaRules, quoted: PcrValues) -> bytes:
+    """Return the digest that boot_aggregate has by the quote, empty where that does not tell."""
+    bank = rules.aggregate_bank
+    pcrs = AGGREGATE_PCRS[: _SHA1_PCRS if bank == "sha1" else None]
+    values = quoted.get(bank, {})
+    if not set(pcrs) <= values.keys():
+        return b""
+    return digest_of(HASHES[bank].hashlib_name, b"".join(values[n] for n in pcrs))
 
 
 def raise_first(faults: list[AppraisalError]) -> None:
@@ -285,6 +294,7 @@ def _seen(read: ReadList, tally: LookedAt, fingerprint: str, reset_count: int) -
         violations=(before.violations if before else 0) + tally.violations,
         met=sorted(tally.met),
         keys=tally.keys.kept,
+        aggregate=read.aggregate,
     )
 
 

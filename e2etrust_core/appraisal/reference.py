@@ -27,7 +27,8 @@ class ImaSeen:
     ``reset_count`` that of the quote; ``met`` the required entries that were among them;
     ``excluded_by`` how many each of the policy's patterns left out, in their order; ``keys`` the
     measured keys that check signatures (:mod:`e2etrust_core.evidence.ima_measured_keys`);
-    ``tables`` the device-mapper tables that were accepted (:mod:`.dm_checks`).
+    ``tables`` the device-mapper tables that were accepted (:mod:`.dm_checks`); ``aggregate`` what
+    boot_aggregate was of, empty where a release before left it.
     """
 
     policy: str
@@ -41,6 +42,7 @@ class ImaSeen:
     excluded_by: list[int] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
+    aggregate: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,7 @@ def see_ima(state: HostState, seen: ImaSeen | None) -> None:
         state.ima = None
     elif (
         known is None
+        or not known.aggregate
         or known.policy != seen.policy
         or (known.reset_count, known.offset) < (seen.reset_count, seen.offset)
     ):

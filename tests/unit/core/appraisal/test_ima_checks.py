@@ -313,6 +313,26 @@ def test_part_of_a_list_of_an_earlier_boot_does_not_come_to_the_quote(host):
     }
 
 
+@pytest.mark.parametrize(
+    ("reset", "code"), [(6, "IMA_LIST_MISMATCH"), (5, "IMA_AGGREGATE_MISMATCH")]
+)
+def test_list_of_a_good_boot_does_not_go_on_in_another(host, reset, code):
+    """Another kernel, IMA off: root extends PCR 10 by what the list of the good boot said.
+
+    Where the TPM was told to keep its state (TPM Restart) resetCount stays what it was.
+    """
+    host.appraise()
+    host.tpm.pcrs["sha256"][9] = bytes(32)
+    host.tpm.reset_count, host.tpm.restart_count = reset, 1
+    assert failed(host.appraise()) == {"ima-list": (code, "")}
+
+
+def test_list_goes_on_where_a_verifier_of_the_release_before_looked_at_it(host):
+    host.appraise()
+    host.seen = replace(host.seen, aggregate=b"")
+    assert host.appraise().ima.aggregate
+
+
 def test_boot_aggregate_is_of_the_quoted_pcrs_and_must_be_there(host):
     host.entries[0] = ng("boot_aggregate", b"another boot's")
     refused(host, "IMA_AGGREGATE_MISMATCH", "ima 1")

@@ -42,7 +42,7 @@ def accepted(rules: ImaRules, data: bytes, quoted: bytes) -> bool:
     pcrs = {"sha256": {**PCRS, 10: quoted}}
     try:
         read = read_list(rules, data, None, pcrs)
-        check_entries(rules, read, look_at_entries(rules, read, pcrs), "policy", 1)
+        check_entries(rules, read, look_at_entries(rules, read), "policy", 1)
     except E2ETrustError:
         return False
     return True
