@@ -28,6 +28,7 @@ from e2etrust_core.errors import PolicyError
 from e2etrust_core.evidence.device_mapper import DM_BUFFERS
 from e2etrust_core.evidence.ima_list import IMA_PCR
 from e2etrust_core.evidence.model import PcrSelection
+from e2etrust_core.evidence.replay import RESETTABLE_PCRS
 from e2etrust_core.suites import HASHES
 from e2etrust_core.trust_names import HIGHEST_LEVEL, LOWEST_LEVEL
 
@@ -139,6 +140,10 @@ def _state(
     apart = MAC_BUFFERS if mac is not None else frozenset()
     apart |= DM_BUFFERS if tables is not None else frozenset()
     ima = None if "ima" not in document else parse_ima(document["ima"], files, apart)
+    numbers = {index for indexes in values.values() for index in indexes}
+    numbers |= set() if events is None else set(events.pcrs)
+    if numbers and numbers <= RESETTABLE_PCRS:
+        raise PolicyError("it decides by PCRs only that whoever runs on the host resets (16, 23)")
     return HostPolicy(
         name=_name(document.get("name")),
         hosts=_hosts(document.get("hosts")),

@@ -26,9 +26,10 @@ from e2etrust_core.evidence.event_log import INFORMATIVE, EventLog
 from e2etrust_core.evidence.ima_list import IMA_PCR
 from e2etrust_core.evidence.later_log import measured_log
 from e2etrust_core.evidence.model import PcrValues
+from e2etrust_core.evidence.replay import RESETTABLE_PCRS
 
 #: Values that change while a host runs, or by whoever asks: nothing to hold a host to.
-_RESTLESS = {IMA_PCR, 16, 23}
+_RESTLESS = {IMA_PCR, *RESETTABLE_PCRS}
 
 
 @dataclass(frozen=True, slots=True)

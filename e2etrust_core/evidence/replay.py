@@ -17,6 +17,8 @@ from e2etrust_core.suites import HASHES
 _STATIC_PCRS = range(16)
 #: PCRs that a dynamic launch (TXT, SKINIT) sets to zero.
 DYNAMIC_PCRS = range(17, 23)
+#: PCRs that software may reset as it likes, without a boot (PTP 1.05, 4.7: debug, application).
+RESETTABLE_PCRS = frozenset({16, 23})
 #: The one that every dynamic launch extends (TPM 2.0 Library Part 1, 17.9: D-RTM PCR).
 _DRTM_PCR = 17
 

@@ -14,6 +14,7 @@ from typing import Any
 from oslo_config import cfg
 from oslo_db import exception as db_exc
 
+from e2etrust_core.appraisal.policy_cautions import cautions
 from e2etrust_core.appraisal.policy_schema import policy_schema
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.tpm_structures import name_of
@@ -164,7 +165,7 @@ def _policy_check(_conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:
     pcrs = {bank: sorted(values) for bank, values in policy.pcrs.items()}
     closes = [moment.isoformat() for moment in timed.moments]
     shown = {"name": policy.name, "hosts": policy.hosts, "level": policy.level, "pcrs": pcrs}
-    return [{**shown, "windows_close": closes}]
+    return [{**shown, "windows_close": closes, "cautions": cautions(policy)}]
 
 
 def _policy_accept(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> Rows:

@@ -24,8 +24,9 @@ from e2etrust_verifier.db import migration
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.notify.signature import read_secrets
 from e2etrust_verifier.readiness import files as file_modes
+from e2etrust_verifier.readiness import host_policies, stored
 from e2etrust_verifier.readiness import options as option_names
-from e2etrust_verifier.readiness import stored
+from e2etrust_verifier.readiness import trusting as trusting_options
 from e2etrust_verifier.trust import records
 from e2etrust_verifier.trust.policies import PolicyStore
 from e2etrust_verifier.trust.policy_overview import overview
@@ -71,6 +72,13 @@ class Checks(upgradecheck.UpgradeCommands):
         except E2ETrustError as exc:
             return _failure(exc)
 
+    def trusting(self) -> Result:
+        """No option trusts more than it needs to."""
+        try:
+            return _told(trusting_options.trusting(self._conf), Code.WARNING)
+        except E2ETrustError as exc:
+            return _failure(exc)
+
     def schema(self) -> Result:
         """The database answers and has this release's schema."""
         try:
@@ -85,7 +93,10 @@ class Checks(upgradecheck.UpgradeCommands):
         return Result(Code.SUCCESS)
 
     def policies(self) -> Result:
-        """Every policy is one: a single wrong file keeps all hosts from passing."""
+        """Every policy is one, and trusts no more than was meant.
+
+        A single wrong file keeps all hosts from passing.
+        """
         try:
             directory = Path(self._conf.verifier.policy_dir)
             found = PolicyStore(directory).files()
@@ -93,7 +104,9 @@ class Checks(upgradecheck.UpgradeCommands):
             return _failure(exc)
         if not found:
             return Result(Code.WARNING, f"{directory} holds no policy: no host can be trusted")
-        return _told([one.fault.with_remedy() for one in found if one.fault], Code.FAILURE)
+        if faults := [one.fault.with_remedy() for one in found if one.fault]:
+            return _told(faults, Code.FAILURE)
+        return _told(host_policies.doubtful(directory, found, utc_now()), Code.WARNING)
 
     def applied_policies(self) -> Result:
         """No policy is refused because a newer one was applied before."""
@@ -151,6 +164,7 @@ class Checks(upgradecheck.UpgradeCommands):
         ("Configuration options", options),
         ("Files", files),
         ("Access rules", access_rules),
+        ("Trusting options", trusting),
         ("Database schema", schema),
         ("Host policies", policies),
         ("Applied policies", applied_policies),

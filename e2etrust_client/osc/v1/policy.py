@@ -24,6 +24,7 @@ from e2etrust_client.osc.v1.fields import TellsFields
 from e2etrust_core.appraisal.keylime_policy import MAX_POLICY, read_keylime_policy
 from e2etrust_core.appraisal.model import HostPolicy
 from e2etrust_core.appraisal.policy import parse_policy
+from e2etrust_core.appraisal.policy_cautions import cautions
 from e2etrust_core.appraisal.policy_ima import FILE_NAME, FilesBeside
 from e2etrust_core.appraisal.policy_proposal import Proposal, propose_policy
 from e2etrust_core.appraisal.policy_trial import Trial, told_of_fleet, told_of_host, try_policy
@@ -96,7 +97,8 @@ class LearnPolicy(command.Command):
         proposal = propose_policy(
             recorded, parsed_args.name, hosts, with_files=directory is not None
         )
-        again = appraise_again(recorded, proposal.policy())
+        policy = proposal.policy()
+        again = appraise_again(recorded, policy)
         if directory is None:
             self.app.stdout.write(proposal.text)
         else:
@@ -104,6 +106,7 @@ class LearnPolicy(command.Command):
             _write_new(directory, files)
         for line in told(proposal, recorded.at):
             print(line, file=sys.stderr)
+        _tell(cautions(policy))
         others = [c for c in again.verdict.failed if c.check != "running-domains"]
         for check in others:
             print(f"even so it fails: {check.code}: {check.reason}", file=sys.stderr)

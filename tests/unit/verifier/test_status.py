@@ -20,7 +20,7 @@ from e2etrust_verifier.readiness import files as file_modes
 from e2etrust_verifier.readiness import options as option_names
 from e2etrust_verifier.trust import records
 
-POLICY = f"name: p\nhosts: ['*']\npcrs: {{sha256: {{7: ['{'00' * 32}']}}}}\n"
+POLICY = f"name: p\nhosts: ['*']\npcrs: {{sha256: {{7: ['{'ab' * 32}']}}}}\n"
 
 
 @pytest.fixture
@@ -34,6 +34,7 @@ def place(tmp_path, monkeypatch, migrated):
     path.write_text(
         f"[database]\nconnection = sqlite:///{tmp_path}/v.sqlite\n"
         f"[verifier]\nsigning_key = {tmp_path}/key.pem\npolicy_dir = {tmp_path}/host-policy.d\n"
+        "new_hosts = expected\n"
     )
     shutil.copy(migrated, tmp_path / "v.sqlite")
     records.create_key(tmp_path / "key.pem")
@@ -108,6 +109,39 @@ def test_what_is_as_it_should_be_is_ready(place, capsys):
             "WEBHOOK_SECRET",
         ),
         (lambda place: (place / "verifier.conf").chmod(0o644), "Configuration", 2, "chmod"),
+        (
+            lambda place: _set(place, "[verifier]\nnew_hosts = automatic"),
+            "Trusting options",
+            1,
+            "takes a name",
+        ),
+        (
+            lambda place: _set(place, "[verifier]\nnonce_lifetime = 3600"),
+            "Trusting options",
+            1,
+            "quotes from before",
+        ),
+        (lambda place: (place / "host-policy.d/b.yml").touch(), "Host policies", 1, "b.yaml"),
+        (
+            lambda place: (place / "host-policy.d/b.yaml").write_text(
+                POLICY.replace("*", "gold-*")
+            ),
+            "Host policies",
+            1,
+            "b.yaml is for no host: a.yaml comes first",
+        ),
+        (
+            lambda place: (place / "host-policy.d/a.yaml").write_text(POLICY.replace("7:", "23:")),
+            "Host policies",
+            2,
+            "resets",
+        ),
+        (
+            lambda place: (place / "host-policy.d/a.yaml").write_text(POLICY.replace("ab", "00")),
+            "Host policies",
+            1,
+            "a.yaml: PCR sha256:7",
+        ),
     ],
     ids=[
         *(
@@ -122,6 +156,7 @@ def test_what_is_as_it_should_be_is_ready(place, capsys):
             "misspelt",
         ),
         *("no section", "no option to log in", "no secret", "open configuration"),
+        *("first come", "long nonces", "yml", "behind another", "debug PCR", "unmeasured PCR"),
     ],
 )
 def test_what_is_missing_is_named(place, capsys, spoil, name, result, word):
