@@ -65,6 +65,14 @@ class Question:
     launch_measurement: bytes | None = None
     ek_authorities: bytes | None = None
 
+    @property
+    def log_wanted_by(self) -> str:
+        """Who asks for an event log; empty: nobody."""
+        if self.launch_measurement is not None:
+            return "the launch measurement"
+        wanted = self.policy is not None and self.policy.wants_event_log
+        return f"policy {self.policy.name}" if self.policy is not None and wanted else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -131,6 +139,8 @@ def _quote_rows(
             log, counted = _with_later(log, later, recorded, question)
             held += f", with {counted} of {len(later.events)} records of {LATER_LOG}"
         rows.run(EVENT_LOG, held, partial(_check_log, recorded, log, question))
+    elif asker := question.log_wanted_by:
+        rows.run(EVENT_LOG, "", partial(_refuse_absence, asker))
     policy = question.policy
     if policy is not None and policy.ima is not None:
         found = HostEvidence(quote, ima=evidence.ima)
@@ -149,8 +159,8 @@ def _add_unreached(
     policy = question.policy
     quotes_ima = any(IMA_PCR in values for values in recorded.quote.pcrs.values())
     asked = [
-        (TPM_IDENTITY, question.ek_authorities or (policy and policy.tpm)),
-        (EVENT_LOG, evidence.event_log or (policy and policy.wants_event_log)),
+        (TPM_IDENTITY, question.ek_authorities is not None or (policy and policy.tpm)),
+        (EVENT_LOG, evidence.event_log or question.log_wanted_by),
         (IMA_LIST, (policy and policy.ima) or (evidence.ima is not None and quotes_ima)),
         (IMA_POLICY, policy and policy.ima),
         (MAC_STATE, policy and policy.mac),
@@ -235,12 +245,12 @@ def _check_log(recorded: RecordedQuote, log: EventLog, question: Question) -> No
     for bank, named in replayed_pcrs(question.policy).items() if question.policy else ():
         seed = _seed(question.launch_measurement, bank)
         wrong += replay_differences(log, {bank: quoted.get(bank, {})}, named, seed)
-    compared = 0
+    compared: set[int] = set()
     for bank, values in quoted.items():
         if bank not in log.banks:
             continue
         indexes = sorted(asked & set(values))
-        compared += len(indexes)
+        compared |= set(indexes)
         seed = _seed(question.launch_measurement, bank)
         wrong += replay_differences(log, {bank: values}, indexes, seed)
     if wrong:
@@ -248,6 +258,8 @@ def _check_log(recorded: RecordedQuote, log: EventLog, question: Question) -> No
         raise EventLogMismatch(f"the event log does not come to the quoted PCR {listed}")
     if not compared:
         raise EventLogMismatch("the event log and the quote have no PCR bank in common")
+    if question.launch_measurement is not None and 0 not in compared:
+        raise EventLogMismatch("the quote does not cover PCR 0, which the launch is measured into")
 
 
 def _seed(measurement: bytes | None, bank: str) -> bytes | None:
@@ -273,9 +285,6 @@ def _check_ima(recorded: RecordedQuote, ima: bytes) -> None:
 def _policy_rows(
     rows: Rows, policy: HostPolicy, recorded: RecordedQuote, log: EventLog | None
 ) -> None:
-    if policy.wants_event_log and log is None:
-        absent = EventLogAbsent(f"policy {policy.name} asks for an event log and there is none")
-        rows.run(EVENT_LOG, "", lambda: _refuse(absent))
     if (rules := policy.events) is not None:
         # Whatever else failed: the log's words count if its replay came to the quoted values.
         came_to = any(r.check == EVENT_LOG and r.outcome == "pass" for r in rows.checks)
@@ -285,8 +294,8 @@ def _policy_rows(
         rows.run(PCR_POLICY, held, lambda: check_policy(policy, recorded.quote.pcrs))
 
 
-def _refuse(why: EventLogAbsent) -> None:
-    raise why
+def _refuse_absence(asker: str) -> None:
+    raise EventLogAbsent(f"{asker} asks for an event log and there is none")
 
 
 def _unchecked(evidence: RecordedEvidence, question: Question) -> list[str]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,7 +15,8 @@ from typing import NoReturn
 
 from e2etrust_client.appraise.checks import Outcome, Question, appraise_recorded
 from e2etrust_client.appraise.events import ToldEvent, as_line, told_events
-from e2etrust_client.appraise.folder import FolderUnreadable, read_folder
+from e2etrust_client.appraise.folder import read_folder
+from e2etrust_client.errors import FileError
 from e2etrust_core.appraisal.policy import parse_policy
 from e2etrust_core.appraisal.policy_ima import FilesBeside
 from e2etrust_core.appraisal.policy_windows import parse_moment
@@ -22,6 +24,8 @@ from e2etrust_core.errors import E2ETrustError, InputError, PolicyError
 
 TRUSTED, NOT_TRUSTED, UNREADABLE = 0, 1, 2
 _MAX_NONCE = 64
+#: Bytes that are read of a file that an option names.
+_MAX_GIVEN = 16 * 1024 * 1024
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -37,7 +41,8 @@ def main(argv: list[str] | None = None) -> int:
     except E2ETrustError as exc:
         _tell_unreadable(exc, as_json="--json" in argv)
         return UNREADABLE
-    print(_as_json(outcome, told) if arguments.json else _as_text(outcome, told))
+    if not _told(_as_json(outcome, told) if arguments.json else _as_text(outcome, told)):
+        return UNREADABLE
     return TRUSTED if outcome.trusted else NOT_TRUSTED
 
 
@@ -100,7 +105,7 @@ def _question(arguments: argparse.Namespace, at: datetime) -> Question:
         try:
             policy = parse_policy(_read(arguments.policy).decode(), beside, at)
         except UnicodeDecodeError:
-            raise FolderUnreadable(f"{arguments.policy} is not text") from None
+            raise PolicyError("the policy is not text") from None
     authorities = None
     if arguments.ek_ca:
         authorities = b"\n".join(_read(path) for path in arguments.ek_ca)
@@ -132,9 +137,13 @@ def _nonce(text: str) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(_MAX_GIVEN + 1)
     except OSError as exc:
-        raise FolderUnreadable(f"{path} cannot be read: {exc.strerror}", remedy="") from None
+        raise FileError(f"{path} cannot be read: {exc.strerror}") from None
+    if len(data) > _MAX_GIVEN:
+        raise FileError(f"{path} is larger than {_MAX_GIVEN} bytes")
+    return data
 
 
 def _as_text(outcome: Outcome, events: list[ToldEvent] | None) -> str:
@@ -175,6 +184,18 @@ def _as_json(outcome: Outcome, events: list[ToldEvent] | None) -> str:
     if events is not None:
         document["events"] = [asdict(event) for event in events]
     return json.dumps(document, indent=2)
+
+
+def _told(text: str) -> bool:
+    """Whether all of *text* went out: an answer that nobody got is none, whatever it was."""
+    try:
+        print(text, flush=True)
+    except OSError as exc:
+        # What is left in the buffer must not be tried again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"e2etrust-appraise: cannot write: {exc.strerror}", file=sys.stderr)
+        return False
+    return True
 
 
 def _tell_unreadable(exc: E2ETrustError, *, as_json: bool) -> None:

@@ -96,10 +96,10 @@ def _end(data: bytes) -> int:
     """Where the last event can end at the latest.
 
     Zeros behind it are room that the firmware did not use, all ones that of a log area that the
-    firmware hands over whole (CCEL, erased flash).  No event begins with eight such bytes: there
-    is no such PCR, and what is read at all begins before them.
+    firmware hands over whole (CCEL, erased flash).  No event begins with such bytes alone: it
+    has a number of digests, or a type; what is read at all begins before them.
     """
-    return len(data.rstrip(data[-1:])) if data[-1] in (0x00, 0xFF) else len(data)
+    return len(data.rstrip(b"\0\xff"))
 
 
 def _is_spec_id(data: bytes, at: int) -> bool:

@@ -7,13 +7,19 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from ssl import PEM_cert_to_DER_cert
 
 import pytest
 import yaml
 
+from e2etrust_client.appraise.checks import Question, _check_log
+from e2etrust_client.appraise.folder import RecordedQuote, read_folder
 from e2etrust_client.appraise.main import main
+from e2etrust_core.appraisal.errors import EventLogMismatch
 from e2etrust_core.appraisal.event_proposal import propose_rules
 from e2etrust_core.appraisal.policy_events import events_document
 from e2etrust_core.evidence.event_log import parse_event_log
@@ -164,6 +170,28 @@ def test_launch_measurement_that_was_not_launched_is_not_trusted(folder, capsys)
     assert ("q_ecc", "event-log", "EVENT_LOG_MISMATCH") in failed(document)
 
 
+def test_launch_measurement_is_looked_for_and_not_left_out(folder, capsys):
+    """Found by attack: without an event log, or without PCR 0 quoted, nobody looked for it."""
+    (folder / "bios_log").unlink()
+    measurement = folder / "launch"
+    measurement.write_bytes(b"what was launched")
+    code, document = told(capsys, str(folder), "--launch-measurement", str(measurement))
+    assert code == 1
+    assert ("q_ecc", "event-log", "EVENT_LOG_ABSENT") in failed(document)
+
+
+def test_launch_measurement_needs_pcr_0_under_the_quote():
+    evidence = read_folder(vectors("ovmf-plain"))
+    (recorded,) = (one for one in evidence.quotes if one.name == "q_ecc")
+    assert evidence.event_log is not None
+    values = dict(recorded.quote.pcrs["sha256"])
+    del values[0]
+    narrow = RecordedQuote("q", replace(recorded.quote, pcrs={"sha256": values}))
+    _check_log(narrow, evidence.event_log, Question())
+    with pytest.raises(EventLogMismatch, match="PCR 0"):
+        _check_log(narrow, evidence.event_log, Question(launch_measurement=b"launched"))
+
+
 def test_tpm_identity_needs_the_certificate_of_the_very_ek(capsys):
     home = vectors("ovmf-plain")
     authorities = [home.parent / "issuercert.pem", home.parent / "swtpm-localca-rootca-cert.pem"]
@@ -232,6 +260,32 @@ def test_wrong_arguments_are_unreadable_in_json_too(folder, capsys, arguments):
     assert capsys.readouterr().err.startswith("e2etrust-appraise: ")
     code, document = told(capsys, str(folder), *arguments)
     assert (code, document["trusted"], document["checks"]) == (2, False, [])
+
+
+@pytest.mark.parametrize("option", ["--policy", "--launch-measurement", "--ek-ca"])
+def test_file_without_end_that_an_option_names_is_unreadable(folder, capsys, option):
+    code, document = told(capsys, str(folder), option, "/dev/zero")
+    assert (code, document["error"]["code"]) == (2, "FILE_UNUSABLE")
+
+
+def test_policy_that_is_no_text_is_told_to_be_corrected(folder, capsys):
+    path = folder / "policy.yaml"
+    path.write_bytes(b"\xff\xfe")
+    code, document = told(capsys, str(folder), "--policy", str(path))
+    assert (code, document["error"]["code"]) == (2, "POLICY_MALFORMED")
+
+
+def test_answer_that_nobody_takes_is_no_verdict(folder):
+    with Path("/dev/full").open("w") as full:
+        answer = subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "e2etrust_client.appraise.main", str(folder)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert answer.returncode == 2
+    assert answer.stderr == "e2etrust-appraise: cannot write: No space left on device\n"
 
 
 def test_folder_without_evidence_is_unreadable(tmp_path, capsys):

@@ -119,12 +119,14 @@ def test_zeros_behind_the_last_event_of_a_sha1_log_are_no_event():
     assert parse_event_log(only + bytes(320)) == parse_event_log(only)
 
 
-@pytest.mark.parametrize("padding", [1, 4, 8, 4096])
+@pytest.mark.parametrize("padding", [b"\xff", b"\xff" * 4, b"\xff" * 4096, b"\xff\0" * 40])
 @pytest.mark.parametrize("last", [b"", bytes(4), b"\xff" * 4])
 def test_erased_room_behind_the_last_event_is_no_event(padding, last):
+    """Flash that was erased in part, behind zeros or before them, too."""
     log = agile_log(event(0, 8, D1), event(7, 4, b"\xff" * 32, last))
     assert len(parse_event_log(log).events) == 2
-    assert parse_event_log(log + b"\xff" * padding) == parse_event_log(log)
+    assert parse_event_log(log + padding) == parse_event_log(log)
+    assert parse_event_log(log + padding + bytes(64)) == parse_event_log(log)
 
 
 def test_event_behind_erased_room_is_not_overlooked():
