@@ -22,7 +22,8 @@ from e2etrust_core.appraisal.appraise import (
     replayed_pcrs,
 )
 from e2etrust_core.appraisal.checks import Rows
-from e2etrust_core.appraisal.errors import EventLogAbsent, EventLogMismatch
+from e2etrust_core.appraisal.errors import EventLogAbsent, EventLogMismatch, EventNotCovered
+from e2etrust_core.appraisal.event_match import place_of
 from e2etrust_core.appraisal.model import CheckResult, HostPolicy
 from e2etrust_core.appraisal.pcr_checks import check_policy, replay_differences
 from e2etrust_core.appraisal.policy import selection_of
@@ -30,11 +31,18 @@ from e2etrust_core.appraisal.reference import HostReference
 from e2etrust_core.appraisal.tpm_checks import check_tpm, vouched
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.ek_certificate import verify_ek_certificate
-from e2etrust_core.evidence.errors import ImaListMismatch, QuoteError, SignerForeign
+from e2etrust_core.evidence.errors import AkRefused, ImaListMismatch, QuoteError, SignerForeign
 from e2etrust_core.evidence.event_log import INFORMATIVE, EventLog
+from e2etrust_core.evidence.events.coverage import coverage
+from e2etrust_core.evidence.events.kinds import (
+    EV_EFI_ACTION,
+    EV_EFI_GPT_EVENT,
+    EV_EFI_VARIABLE_DRIVER_CONFIG,
+)
+from e2etrust_core.evidence.events.text import covered_text
 from e2etrust_core.evidence.ima_list import IMA_PCR, entries_quoted, parse_ima_list
 from e2etrust_core.evidence.later_log import joined_as_quoted
-from e2etrust_core.evidence.model import HostEvidence, PcrSelection
+from e2etrust_core.evidence.model import HostEvidence, PcrSelection, PcrValues
 from e2etrust_core.evidence.quote import (
     QUOTE_CHECKS,
     QuoteCase,
@@ -45,6 +53,8 @@ from e2etrust_core.evidence.quote import (
 from e2etrust_core.launch import hcrtm_pcr0
 from e2etrust_core.suites import HASHES
 
+#: Events whose digest is of what the log says (PFP 1.05, 10.4.1), and is so in every real log.
+_SAID = {EV_EFI_ACTION, EV_EFI_GPT_EVENT, EV_EFI_VARIABLE_DRIVER_CONFIG}
 #: PCRs whose whole content firmware and boot loader log (PFP 3.3.4).
 _FIRMWARE_PCRS = range(8)
 _HELD = {
@@ -115,7 +125,7 @@ def _quote_rows(
     wanted = _selection(recorded, question.policy)
     held = "the quote is one that a TPM made, and its key one that may sign quotes"
     case = rows.run(
-        "quote-structure", held, lambda: _open(recorded, evidence.aks, question.nonce, wanted)
+        "quote-structure", held, lambda: _open(recorded, evidence, question.nonce, wanted)
     )
     for name, check in QUOTE_CHECKS:
         if name == "quote-nonce" and question.nonce is None:
@@ -187,9 +197,10 @@ def _selection(recorded: RecordedQuote, policy: HostPolicy | None) -> PcrSelecti
 
 
 def _open(
-    recorded: RecordedQuote, aks: dict[str, bytes], nonce: bytes | None, wanted: PcrSelection
+    recorded: RecordedQuote, evidence: RecordedEvidence, nonce: bytes | None, wanted: PcrSelection
 ) -> QuoteCase:
     """Open the quote with the key of its own name, else with whichever of the folder signed it."""
+    aks, conflicts = evidence.aks, evidence.ak_conflicts
     own = f"ak_{recorded.name.removeprefix('q_')}.tpmt"
     names = [own] if own in aks else sorted(aks)
     cases, fault = [], None
@@ -202,6 +213,8 @@ def _open(
         except E2ETrustError as exc:
             fault = exc
         else:
+            if name in conflicts:
+                raise AkRefused(f"{conflicts[name]} is of another key than {name}")
             return case
     if cases:
         return cases[0]
@@ -260,6 +273,22 @@ def _check_log(recorded: RecordedQuote, log: EventLog, question: Question) -> No
         raise EventLogMismatch("the event log and the quote have no PCR bank in common")
     if question.launch_measurement is not None and 0 not in compared:
         raise EventLogMismatch("the quote does not cover PCR 0, which the launch is measured into")
+    if question.policy is None:
+        _check_words(log, quoted)
+
+
+def _check_words(log: EventLog, quoted: PcrValues) -> None:
+    """Nobody judges by words that no policy speaks of, and somebody reads them."""
+    for number, event in enumerate(log.events, 1):
+        banks = [bank for bank in event.digests if event.pcr in quoted.get(bank, {})]
+        if event.kind in _SAID and any(
+            coverage(event, bank) == "nothing" and covered_text(event, bank) is None
+            for bank in banks
+        ):
+            raise EventNotCovered(
+                "the log's words for it are not what the event's digest is of",
+                where=place_of(number, event),
+            )
 
 
 def _seed(measurement: bytes | None, bank: str) -> bytes | None:

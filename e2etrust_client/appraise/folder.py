@@ -3,7 +3,8 @@
 
 ``NAME.msg``, ``NAME.sig`` and ``NAME.pcrs`` are a quote as tpm2_quote writes it (TPMS_ATTEST,
 TPMT_SIGNATURE, PCR values in its "serialized" format); ``ak_*.tpmt`` public areas of attestation
-keys (TPMT_PUBLIC), ``ek_*.pub`` of endorsement keys (TPM2B_PUBLIC), ``ekcert_*.der`` certificates,
+keys (TPMT_PUBLIC), with ``.name`` and ``.pem`` beside them that must be of the same key;
+``ek_*.pub`` of endorsement keys (TPM2B_PUBLIC), ``ekcert_*.der`` certificates,
 ``ekchain.der`` what the TPM carries to vouch for them (NV 0x01C00100 and on);
 ``bios_log`` is binary_bios_measurements, ``ima_bin`` binary_runtime_measurements,
 ``tpm2-measure.log`` what systemd measured (JSON records of TCG's canonical event log).
@@ -11,20 +12,29 @@ keys (TPMT_PUBLIC), ``ek_*.pub`` of endorsement keys (TPM2B_PUBLIC), ``ekcert_*.
 
 from __future__ import annotations
 
+import base64
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2etrust_core.errors import EvidenceError
+from e2etrust_core.errors import E2ETrustError, EvidenceError
 from e2etrust_core.evidence.canonical_log import MAX_CANONICAL_LOG, parse_canonical_log
+from e2etrust_core.evidence.certificate import same_key
 from e2etrust_core.evidence.ek_chain import MAX_EK_CHAIN
 from e2etrust_core.evidence.errors import QuoteMagicWrong, QuoteTypeWrong
 from e2etrust_core.evidence.event_log import EventLog, parse_event_log
 from e2etrust_core.evidence.ima_frames import split_ima_list
 from e2etrust_core.evidence.ima_list import MAX_IMA_LIST
 from e2etrust_core.evidence.model import MAX_EVENT_LOG, PcrValues, Quote
+from e2etrust_core.evidence.public_keys import decode_spki
 from e2etrust_core.evidence.tpm_bytes import unsized
-from e2etrust_core.evidence.tpm_structures import decode_public, decode_quote, decode_signature
+from e2etrust_core.evidence.tpm_structures import (
+    decode_public,
+    decode_quote,
+    decode_signature,
+    name_of,
+    public_key_of,
+)
 from e2etrust_core.one_line import printable
 from e2etrust_core.suites import HASH_BY_ID
 
@@ -55,6 +65,8 @@ class RecordedEvidence:
 
     quotes: list[RecordedQuote]
     aks: dict[str, bytes]
+    #: Of an AK the file beside it that tells another key (CVE-2021-3406).
+    ak_conflicts: dict[str, str]
     eks: dict[str, bytes]
     ek_certificates: dict[str, bytes]
     ek_chain: bytes
@@ -87,6 +99,9 @@ def read_folder(folder: Path) -> RecordedEvidence:
     return RecordedEvidence(
         quotes=quotes,
         aks=aks,
+        ak_conflicts={
+            name: other for name, area in aks.items() if (other := _conflict(folder / name, area))
+        },
         eks={path.name: _public(path, sized=True) for path in _files(folder, "ek_*.pub")},
         ek_certificates={path.name: _bytes(path) for path in _files(folder, "ekcert_*.der")},
         ek_chain=_ek_chain(folder / "ekchain.der"),
@@ -188,6 +203,22 @@ def _public(path: Path, *, sized: bool) -> bytes:
     except EvidenceError as exc:
         raise FolderUnreadable(f"{path.name}: {exc.reason}") from None
     return data
+
+
+def _conflict(path: Path, public: bytes) -> str:
+    """Return the file that tells another key than the public area in *path*; empty: none does."""
+    name, pem = path.with_suffix(".name"), path.with_suffix(".pem")
+    if os.path.lexists(name) and _bytes(name) != name_of(public):
+        return name.name
+    return pem.name if os.path.lexists(pem) and not _is_of(_bytes(pem), public) else ""
+
+
+def _is_of(pem: bytes, public: bytes) -> bool:
+    try:
+        spki = base64.b64decode(b"".join(pem.split(b"-----")[2].split()))
+        return same_key(decode_spki(spki), public_key_of(decode_public(public)))
+    except (IndexError, ValueError, E2ETrustError):
+        return False
 
 
 def _event_log(path: Path) -> EventLog | None:

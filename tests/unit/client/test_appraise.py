@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -92,6 +91,31 @@ def test_cve_2023_3674_altered_signature_is_not_trusted(folder, capsys):
     altered(folder / "q_ecc.sig", 11)
     code, document = told(capsys, str(folder), "--nonce", NONCE)
     assert (code, failed(document)) == (1, {("q_ecc", "quote-signature", "SIGNATURE_WRONG")})
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("ak_ecc.name", "ak_rsa.name"), ("ak_ecc.pem", "ak_rsa.pem")]
+)
+def test_cve_2021_3406_key_that_is_told_in_two_ways_is_one_key(folder, capsys, name, other):
+    (folder / name).write_bytes((folder / other).read_bytes())
+    code, document = told(capsys, str(folder), "--nonce", NONCE)
+    assert (code, {row[2] for row in failed(document)}) == (1, {"AK_REFUSED"})
+    assert {row[0] for row in failed(document)} == {"q_ecc", "q_final"}
+    (folder / name).write_bytes(b"neither name nor key")
+    assert told(capsys, str(folder), "--nonce", NONCE)[0] == 1
+
+
+def test_secure_boot_that_was_not_measured_is_not_told_as_trusted(folder, capsys):
+    """Without a policy too: the digest of the variable is not of what the log says of it."""
+    path = folder / "bios_log"
+    name = "SecureBoot".encode("utf-16-le")
+    log = path.read_bytes()
+    assert log.count(name + b"\0") == 1
+    path.write_bytes(log.replace(name + b"\0", name + b"\1"))
+    code, document = told(capsys, str(folder), "--nonce", NONCE)
+    assert code == 1
+    assert {row[1:] for row in failed(document)} == {("event-log", "EVENT_NOT_COVERED")}
+    assert any("VARIABLE_DRIVER_CONFIG" in row["where"] for row in document["checks"])
 
 
 def test_altered_pcr_value_is_not_trusted(folder, capsys):
@@ -275,17 +299,11 @@ def test_policy_that_is_no_text_is_told_to_be_corrected(folder, capsys):
     assert (code, document["error"]["code"]) == (2, "POLICY_MALFORMED")
 
 
-def test_answer_that_nobody_takes_is_no_verdict(folder):
+def test_answer_that_nobody_takes_is_no_verdict(folder, capsys, monkeypatch):
     with Path("/dev/full").open("w") as full:
-        answer = subprocess.run(  # noqa: S603
-            [sys.executable, "-m", "e2etrust_client.appraise.main", str(folder)],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    assert answer.returncode == 2
-    assert answer.stderr == "e2etrust-appraise: cannot write: No space left on device\n"
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main([str(folder)]) == 2
+    assert capsys.readouterr().err == "e2etrust-appraise: cannot write: No space left on device\n"
 
 
 def test_folder_without_evidence_is_unreadable(tmp_path, capsys):
