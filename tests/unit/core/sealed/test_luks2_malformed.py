@@ -148,6 +148,8 @@ LOAD: dict[str, Callable[[], bytes]] = {
     "pbkdf2-leftover-params-1": lambda: altered(
         each(PBKDF2, set_in(*KDF, "type", value="argon2i"))
     ),
+    # That of cryptsetup's own luks2_valid_hdr.img, of which all of its cases are made.
+    "kdf-of-another-name": lambda: altered(set_in(*KDF, "type", value="argon2")),
     "uint64-max-segment-size": lambda: segment("size", str((1 << 64) - 512)),
     "segment-unknown-type": lambda: segment("type", "some_type"),
     "segment-two": lambda: second_segment("1"),
