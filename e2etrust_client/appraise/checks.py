@@ -19,12 +19,13 @@ from e2etrust_core.appraisal.appraise import (
     TPM_IDENTITY,
     add_event_policy_row,
     add_ima_rows,
+    closed_windows,
     replayed_pcrs,
 )
 from e2etrust_core.appraisal.checks import Rows
 from e2etrust_core.appraisal.errors import EventLogAbsent, EventLogMismatch, EventNotCovered
 from e2etrust_core.appraisal.event_match import place_of
-from e2etrust_core.appraisal.model import CheckResult, HostPolicy
+from e2etrust_core.appraisal.model import CheckResult, HostPolicy, Verdict
 from e2etrust_core.appraisal.pcr_checks import check_policy, replay_differences
 from e2etrust_core.appraisal.policy import selection_of
 from e2etrust_core.appraisal.reference import HostReference
@@ -108,10 +109,20 @@ def appraise_recorded(evidence: RecordedEvidence, question: Question, now: datet
     """Appraise every quote of *evidence*; the folder is trusted if every row passes."""
     found: list[Row] = []
     for recorded in evidence.quotes:
-        rows = Rows()
-        _quote_rows(rows, recorded, evidence, question, now)
-        found += [Row(recorded.name, result) for result in rows.checks]
+        verdict = _verdict(recorded, evidence, question, now)
+        if question.policy is not None and (wider := question.policy.wider) and not verdict.trusted:
+            before = _verdict(recorded, evidence, replace(question, policy=wider), now)
+            verdict = closed_windows(verdict, before)
+        found += [Row(recorded.name, result) for result in verdict.checks]
     return Outcome(found, _unchecked(evidence, question))
+
+
+def _verdict(
+    recorded: RecordedQuote, evidence: RecordedEvidence, question: Question, now: datetime
+) -> Verdict:
+    rows = Rows()
+    _quote_rows(rows, recorded, evidence, question, now)
+    return Verdict(rows.checks)
 
 
 def _quote_rows(

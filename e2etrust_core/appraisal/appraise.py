@@ -80,10 +80,10 @@ def appraise_host(
     before = _appraise(
         reference, policy.wider, evidence, qualifying, selection, known_launches
     ).verdict
-    return replace(found, verdict=_closed_windows(found.verdict, before))
+    return replace(found, verdict=closed_windows(found.verdict, before))
 
 
-def _closed_windows(verdict: Verdict, before: Verdict) -> Verdict:
+def closed_windows(verdict: Verdict, before: Verdict) -> Verdict:
     """Say of rows that failed by time alone that they did; *before* any window closed they pass."""
     passed = {row.check for row in before.checks if row.outcome == "pass"}
     told = WindowClosed(

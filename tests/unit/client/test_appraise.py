@@ -186,6 +186,20 @@ def test_policy_that_the_host_meets_and_one_that_it_does_not(folder, capsys):
     assert ("q_ecc", "pcr-policy", "PCR_MISMATCH") in failed(document)
 
 
+def test_host_that_is_late_for_the_end_of_a_window_is_told_so(folder, capsys):
+    path = policy(folder)
+    good = yaml.safe_load(path.read_text())
+    values = good["pcrs"]["sha256"]
+    for accepted in values.values():
+        accepted[0] = {"accept": accepted[0], "until": "2120-01-01T00:00:00Z"}
+        accepted.append("00" * 32)
+    path.write_text(yaml.safe_dump(good))
+    assert told(capsys, str(folder), "--policy", str(path))[0] == 0
+    late = ("--policy", str(path), "--at", "2120-01-02T00:00:00Z")
+    code, document = told(capsys, str(folder), *late)
+    assert (code, {row[1:] for row in failed(document)}) == (1, {("pcr-policy", "WINDOW_CLOSED")})
+
+
 def test_launch_measurement_that_was_not_launched_is_not_trusted(folder, capsys):
     measurement = folder / "measurement"
     measurement.write_bytes(b"another machine")
