@@ -168,7 +168,9 @@ def _quote_rows(
         add_ima_rows(rows, policy, found, case.facts(), None)
     elif evidence.ima is not None and any(IMA_PCR in values for values in quote.pcrs.values()):
         held = "the IMA list comes to the quoted PCR 10"
-        rows.run(IMA_LIST, held, partial(_check_ima, recorded, evidence.ima))
+        covered = rows.run(IMA_LIST, held, partial(_check_ima, recorded, evidence.ima))
+        if covered is not None:
+            rows.checks[-1] = replace(rows.checks[-1], reason=f"{held}, with {covered}")
     if policy is not None:
         _policy_rows(rows, policy, recorded, log)
 
@@ -308,7 +310,8 @@ def _seed(measurement: bytes | None, bank: str) -> bytes | None:
     return hcrtm_pcr0(measurement, HASHES[bank].hashlib_name)
 
 
-def _check_ima(recorded: RecordedQuote, ima: bytes) -> None:
+def _check_ima(recorded: RecordedQuote, ima: bytes) -> str:
+    """Return how many of the list's entries the quote covers."""
     entries = parse_ima_list(ima)
     counts = {
         bank: entries_quoted(entries, bank, values[IMA_PCR])
@@ -320,6 +323,7 @@ def _check_ima(recorded: RecordedQuote, ima: bytes) -> None:
         raise ImaListMismatch(f"no number of its entries comes to PCR 10 of {', '.join(wrong)}")
     if len(set(counts.values())) != 1:
         raise ImaListMismatch("the PCR banks stand at different entries of the list")
+    return f"{next(iter(counts.values()))} of its {len(entries)} entries"
 
 
 def _policy_rows(

@@ -62,7 +62,7 @@ class Description:
 def describe(event: Event, bank: str) -> Description:
     """Return *event* in words; ``covered`` is None where it has no digest of *bank*.
 
-    An event whose data cannot be decoded is shown by its first bytes.
+    An event whose data cannot be decoded is shown by its first bytes, with the reason.
     """
     kind = kinds.name_of_kind(event.kind)
     if (text := covered_text(event, bank)) is not None:
@@ -73,16 +73,17 @@ def describe(event: Event, bank: str) -> Description:
 
 def _words(event: Event) -> str:
     decode = _DECODERS.get(event.kind)
+    fault = ""
     if decode is not None:
         try:
             return decode(event.data)
-        except EventLogError:
-            pass  # shown as what it is: bytes
+        except EventLogError as exc:
+            fault = f" ({exc.reason})"
     if (text := text_of(event.data)) is not None:
         return text  # names of files that GRUB read, of variables that shim measured
     shown = event.data[:_SHOWN_BYTES]
     more = f" and {len(event.data) - len(shown)} more bytes" if len(event.data) > len(shown) else ""
-    return f"{shown.hex()}{more}" if shown else ""
+    return f"{shown.hex()}{more}{fault}" if shown else ""
 
 
 def _variable(data: bytes) -> str:

@@ -73,6 +73,13 @@ def test_captured_evidence_hangs_together(name, capsys):
     assert {"event-log", "ima-list"} <= {row["check"] for row in document["checks"]}
 
 
+def test_list_that_grew_after_the_quotes_is_told_with_how_much_of_it_each_covers(capsys):
+    _, document = told(capsys, str(vectors("ovmf-plain")))
+    rows = {row["evidence"]: row for row in document["checks"] if row["check"] == "ima-list"}
+    for quote, count in {"q_ecc": 57, "q_rsa": 67, "q_final": 70}.items():
+        assert rows[quote]["reason"].endswith(f"with {count} of its 72 entries")
+
+
 def test_what_was_not_asked_is_said(capsys):
     assert main([str(vectors("ovmf-plain"))]) == 0
     out = capsys.readouterr().out

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 import weakref
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from e2etrust_core.crypto.provider import B, N, P, PointWrong
 from e2etrust_core.errors import InputError, SuiteError
 from e2etrust_core.evidence.tpm_structures import encode_keyed_hash_public, name_of
 from e2etrust_core.suites import HASHES
+from tests.vectors import vectors
 
 # GB/T 32918.5, annex A: key and signature.
 KEY = crypto.Sm2PublicKey(
@@ -85,6 +87,13 @@ def test_sm3_is_that_of_the_standard(provider):
     assert provider.sm3(b"abcd" * 16).hex() == (
         "debe9ff92275b8a138604889c18e5a4d6fdb70e5387e5765293dcba39c0c5732"
     )
+
+
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
+def test_corpus_messages_hash_as_published(provider):
+    cases = json.loads((vectors("public") / "sm" / "sm3.json").read_text())["sm3TestVector"]
+    assert len(cases) > 50
+    assert all(provider.sm3(bytes.fromhex(one["in"])).hex() == one["out"] for one in cases)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import random
 import threading
 
@@ -12,6 +13,7 @@ import pytest
 from e2etrust_core.sealed import gcrypt
 from e2etrust_core.sealed.sm4xts import Sm4Xts
 from tests.unit.core.sealed import textbook_xts
+from tests.vectors import vectors
 
 KEY = bytes(range(100, 132))
 
@@ -42,6 +44,19 @@ def test_published_ieee_vectors_hold_both_ways(key, sector, plain, expected):
     assert buffer.hex() == expected
     cipher.decrypt_into(buffer, sector, 32)
     assert buffer == plain
+
+
+@pytest.mark.parametrize(
+    ("doubling", "holds"), [("xtsTestVectors", True), ("gbXtsTestVectors", False)]
+)
+def test_corpus_vectors_of_ieee_hold_and_those_of_gb_t_17964_do_not(doubling, holds):
+    cases = json.loads((vectors("public") / "sm" / "xts_sm4.json").read_text())[doubling]
+    whole = [case for case in cases if len(case["plaintext"]) % 32 == 0]
+    assert len(whole) == 5
+    for case in whole:
+        buffer = bytearray.fromhex(case["plaintext"])
+        Sm4Xts(bytes.fromhex(case["key"])).encrypt_into(buffer, int(case["sector"], 0), len(buffer))
+        assert (buffer.hex() == case["ciphertext"].lower()) == holds
 
 
 @pytest.mark.parametrize(

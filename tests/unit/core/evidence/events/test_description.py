@@ -165,8 +165,9 @@ def test_words_that_no_digest_is_of_are_told_to_be_a_story():
     assert describe(event, "sha1").covered is None
 
 
-def test_data_that_cannot_be_decoded_is_shown_as_bytes():
-    assert describe(measured(kinds.EV_EFI_GPT_EVENT, b"\1\2\3"), "sha256").words == "010203"
+def test_data_that_cannot_be_decoded_is_shown_as_bytes_with_the_reason():
+    words = describe(measured(kinds.EV_EFI_GPT_EVENT, b"\1\2\3"), "sha256").words
+    assert words == "010203 (partition table cut off at byte 0: 8 bytes are due, 3 are left)"
 
 
 def test_name_of_what_was_measured_is_told_as_the_logs_story():
