@@ -11,6 +11,9 @@ import falcon
 from e2etrust_core import wire
 from e2etrust_core.errors import E2ETrustError, InputError
 from e2etrust_core.messages import Refusal
+from e2etrust_verifier.db import errors
+from e2etrust_verifier.db.group_commit import RETRIED
+from e2etrust_verifier.trust.errors import of_database
 
 LOG = logging.getLogger(__name__)
 
@@ -66,6 +69,8 @@ def install(app: falcon.App) -> None:
     app.add_error_handler(Exception, _unforeseen)
     app.add_error_handler(falcon.HTTPError, _falcon)
     app.add_error_handler(E2ETrustError, _ours)
+    for kind in RETRIED:
+        app.add_error_handler(kind, _database)
 
 
 def _ours(_req: falcon.Request, resp: falcon.Response, exc: E2ETrustError, _params: object) -> None:
@@ -76,6 +81,12 @@ def _ours(_req: falcon.Request, resp: falcon.Response, exc: E2ETrustError, _para
     else:
         status = falcon.HTTP_409
     _answer(resp, status, Refusal(exc.code, exc.reason, exc.remedy))
+
+
+def _database(_req: falcon.Request, resp: falcon.Response, exc: Exception, _params: object) -> None:
+    refusal = of_database(exc)
+    LOG.error("request refused: %s: %s", refusal.code, errors.cause(exc))
+    _answer(resp, falcon.HTTP_503, Refusal(refusal.code, refusal.reason, refusal.remedy))
 
 
 def _falcon(

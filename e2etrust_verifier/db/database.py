@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 import tenacity
 from oslo_config import cfg
+from oslo_db import exception as db_exc
 from oslo_db.sqlalchemy import enginefacade
 from sqlalchemy.orm import Session
 
-from e2etrust_verifier.db import at_end, failover, group_commit, group_read
+from e2etrust_verifier.db import at_end, failover, galera, group_commit, group_read
 from e2etrust_verifier.db.group_commit import RETRIED, HostWork
 from e2etrust_verifier.db.group_read import Load
 from e2etrust_verifier.db.models import Generation
@@ -21,9 +22,20 @@ T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
 
+#: A try to connect may take long.  One that met another transaction is over soon, and where
+#: workers write to several nodes of a Galera cluster each may meet many.
+_TRIES_TO_CONNECT, _TRIES = 5, 20
+
+
+def _tried_enough(state: tenacity.RetryCallState) -> bool:
+    failed = state.outcome.exception() if state.outcome is not None else None
+    most = _TRIES_TO_CONNECT if isinstance(failed, db_exc.DBConnectionError) else _TRIES
+    return state.attempt_number >= most
+
+
 _RETRYING = tenacity.Retrying(
     retry=tenacity.retry_if_exception_type(RETRIED),
-    stop=tenacity.stop_after_attempt(5),
+    stop=_tried_enough,
     wait=tenacity.wait_random_exponential(multiplier=0.05, max=1.0),
     reraise=True,
 )
@@ -40,6 +52,8 @@ class Database:
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._manager = enginefacade.transaction_context()
         self._manager.configure(**{**dict(conf.database.items()), "sqlite_fk": True})
+        if conf.database.mysql_wsrep_sync_wait is None:
+            self._manager.append_on_engine_create(galera.watch)
         self._manager.append_on_engine_create(_prepare)
 
     def read(self, work: Callable[[Session], T]) -> T:

@@ -18,3 +18,9 @@ class DatabaseError(E2ETrustError):
 def told(exc: db_exc.DBError) -> DatabaseError:
     """Return *exc* as ours: its first line, which holds no password and no statement."""
     return DatabaseError(str(exc).partition("\n")[0])
+
+
+def cause(exc: Exception) -> str:
+    """Return what the database's driver said, without the statement: its values may be secrets."""
+    found = getattr(exc, "inner_exception", exc)
+    return str(getattr(found, "orig", found))

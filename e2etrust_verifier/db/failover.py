@@ -34,8 +34,10 @@ def watch(engine: sa.Engine) -> None:
 
 # ER_OPTION_PREVENTS_STATEMENT (--read-only), ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION and
 # ER_READ_ONLY_MODE of MySQL and MariaDB; PostgreSQL's read_only_sql_transaction, and what libpq
-# says since 14 where it cannot connect.
+# says since 14 where it cannot connect.  ER_ERROR_DURING_COMMIT of a Galera node that was cut off
+# from the others meanwhile: nothing was committed.
 @filters("mysql", sa.exc.OperationalError, r".*\((?:1290|1792|1836), ")
+@filters("mysql", sa.exc.OperationalError, r".*\(1180, .*provider status")
 @filters("mysql", sa.exc.InternalError, r".*\((?:1290|1792|1836), ")
 @filters("postgresql", sa.exc.InternalError, r".*cannot execute .+ in a read-only transaction")
 @filters("postgresql", sa.exc.OperationalError, r".*connection to server .+ failed")

@@ -71,18 +71,22 @@ def _each_host_once(group: list[HostWork[T]]) -> list[list[int]]:
 def _together(write: Write, group: list[HostWork[T]], tries: int) -> list[T | Exception]:
     if len(group) == 1 or not tries:
         return [_alone(write, member) for member in group]
+    n: int | None
     try:
         return list(write(lambda session: _all(session, group)))
     except _Culprit as exc:
         n = exc.position
-        its_own = _alone(write, group[n])
-        others = _together(write, group[:n] + group[n + 1 :], tries - 1)
-        return [*others[:n], its_own, *others[n:]]
     except db_exc.DBConnectionError as exc:
         # Tried often enough: to try for each would make all of them wait for each.
         return [exc] * len(group)
     except Exception:
+        n = None
+    # Out here, or the log has that error behind whatever it is told of the others.
+    if n is None:
         return _together(write, group, tries=0)
+    its_own = _alone(write, group[n])
+    others = _together(write, group[:n] + group[n + 1 :], tries - 1)
+    return [*others[:n], its_own, *others[n:]]
 
 
 def _alone(write: Write, member: HostWork[T]) -> T | Exception:

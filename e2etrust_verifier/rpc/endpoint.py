@@ -8,13 +8,14 @@ import secrets
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from oslo_db import exception as db_exc
 from oslo_messaging import Target
 
 from e2etrust_core import messages, wire
 from e2etrust_core.errors import E2ETrustError
+from e2etrust_verifier.db import errors
+from e2etrust_verifier.db.group_commit import RETRIED
 from e2etrust_verifier.trust import attestation, enrolment, launches, leases, outcomes
-from e2etrust_verifier.trust.errors import DatabaseDown
+from e2etrust_verifier.trust.errors import of_database
 from e2etrust_verifier.trust.surroundings import Surroundings
 
 LOG = logging.getLogger(__name__)
@@ -98,11 +99,10 @@ def _told(kind: type, outcome: Answer | Exception) -> Answer:
     if isinstance(outcome, E2ETrustError):
         LOG.info("%s refused: %s", kind.__name__, repr(str(outcome)))
         return messages.reply_error(outcome)
-    if isinstance(outcome, db_exc.DBConnectionError):
-        # Without the statement: its values may be secrets.
-        told = getattr(outcome.inner_exception, "orig", outcome.inner_exception)
-        LOG.error("%s failed: the database is away: %s", kind.__name__, told)
-        return messages.reply_error(DatabaseDown("the verifier's database does not answer"))
+    if isinstance(outcome, RETRIED):
+        refusal = of_database(outcome)
+        LOG.error("%s refused: %s: %s", kind.__name__, refusal.code, errors.cause(outcome))
+        return messages.reply_error(refusal)
     number = secrets.token_hex(6)
     LOG.error("%s failed in an unforeseen way (%s)", kind.__name__, number, exc_info=outcome)
     return messages.reply_error(

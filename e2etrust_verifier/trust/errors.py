@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from oslo_db import exception as db_exc
+
 from e2etrust_core.errors import E2ETrustError
 
 
@@ -169,3 +171,10 @@ class KeyUnknown(TrustError):
 class KeyUnavailable(TrustError):
     code = "KEY_UNAVAILABLE"
     remedy = "start the server again; if it stays so, the operator checks the key manager"
+
+
+def of_database(exc: Exception) -> TrustError:
+    """Return what callers are told of one of :data:`.group_commit.RETRIED`, tried often enough."""
+    if isinstance(exc, db_exc.DBDeadlock):
+        return VerifierBusy(1.0)
+    return DatabaseDown("the verifier's database does not answer")

@@ -26,6 +26,13 @@ class Mariadb:
     directory: Path
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    #: The user it runs as.
+    account: str = "root"
+
+    @property
+    def options(self) -> list[str]:
+        """Return what else it is started with."""
+        return []
 
     @property
     def _socket(self) -> str:
@@ -36,7 +43,7 @@ class Mariadb:
             [
                 "mariadb-install-db",
                 "--no-defaults",
-                "--user=root",
+                f"--user={self.account}",
                 f"--datadir={self.directory / 'data'}",
                 "--skip-test-db",
                 "--auth-root-authentication-method=normal",
@@ -54,7 +61,7 @@ class Mariadb:
             [
                 "mariadbd",
                 "--no-defaults",
-                "--user=root",
+                f"--user={self.account}",
                 f"--datadir={self.directory / 'data'}",
                 f"--socket={self._socket}",
                 f"--pid-file={self.directory / 'pid'}",
@@ -62,6 +69,7 @@ class Mariadb:
                 f"--port={self.port}",
                 "--innodb-flush-log-at-trx-commit=0",
                 "--skip-name-resolve",
+                *self.options,
             ],
             stdout=log,
             stderr=log,
@@ -112,7 +120,7 @@ class Mariadb:
         """Until the next start: lose no commit when killed, as servers do by default."""
         self.set("innodb_flush_log_at_trx_commit", 1)
 
-    def set(self, variable: str, value: int) -> None:
+    def set(self, variable: str, value: int | str) -> None:
         """Set a variable of the whole server, until its next start."""
         with self._connect() as connection, connection.cursor() as cursor:
             cursor.execute(f"SET GLOBAL {variable} = {value}")

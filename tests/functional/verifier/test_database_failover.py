@@ -25,8 +25,14 @@ READ_ONLY = {
     "postgresql": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
 }
 LOST = pymysql.err.OperationalError(2013, "Lost connection to MySQL server during query")
-#: Galera's word of a transaction that another node's was faster than.
-CONFLICT = pymysql.err.OperationalError(1213, "Deadlock: wsrep aborted transaction")
+#: Galera's words of a transaction that another node's was faster than, and of one whose node was
+#: cut off from the others.
+VOID = {
+    "conflict": pymysql.err.OperationalError(1213, "Deadlock: wsrep aborted transaction"),
+    "cut off": pymysql.err.OperationalError(
+        1180, "Error while appending streaming replication fragment(provider status: Not connected"
+    ),
+}
 
 
 def at_the_commit(laboratory, monkeypatch, happens):
@@ -54,7 +60,7 @@ def open_leases(laboratory) -> dict[str, str]:
 
 
 @MARIADB
-@pytest.mark.parametrize("how", ["void", "written", "conflict"])
+@pytest.mark.parametrize("how", ["void", "written", *VOID])
 def test_answers_in_whose_commit_the_server_dies_are_whole_or_void(
     laboratory,
     three,  # noqa: F811
@@ -69,9 +75,9 @@ def test_answers_in_whose_commit_the_server_dies_are_whole_or_void(
         died.append(how)
         if how == "written":
             connection.commit()
-        if how == "conflict":
+        if how in VOID:
             connection.rollback()
-            raise CONFLICT
+            raise VOID[how]
         mariadb.kill()
         mariadb.start()
         raise LOST

@@ -13,6 +13,7 @@ import falcon
 import pytest
 from falcon import testing
 from oslo_config import cfg
+from oslo_db.exception import DBConnectionError, DBDeadlock
 from prometheus_client.parser import text_string_to_metric_families
 
 from e2etrust_core import messages, wire
@@ -328,6 +329,21 @@ def test_unforeseen_error_is_a_number_and_no_detail(api, monkeypatch, caplog):
     assert (answer.status_code, answer.json["error"]["code"]) == (500, "INTERNAL")
     assert "secret" not in answer.text
     assert "secret detail" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(DBConnectionError, "DATABASE_DOWN"), (DBDeadlock, "BUSY")]
+)
+def test_database_that_cannot_now_is_told_by_name(api, monkeypatch, caplog, error, code):
+    def away(*_others, **_more):
+        raise error(OSError("mysql.example.com refused"))
+
+    monkeypatch.setattr(host_rows, "page_of_states", away)
+    answer = get(api, "/v1/hosts", ADMIN)
+    assert (answer.status_code, answer.json["error"]["code"]) == (503, code)
+    assert "example" not in answer.text
+    assert "mysql.example.com refused" in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 def act(api, body, headers=ADMIN, host="host1"):

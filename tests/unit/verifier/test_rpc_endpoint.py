@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import pytest
-from oslo_db.exception import DBConnectionError
+from oslo_db.exception import DBConnectionError, DBDeadlock
 
 from e2etrust_verifier.rpc.endpoint import VerifierEndpoint
 from e2etrust_verifier.trust import leases
@@ -39,11 +39,14 @@ def test_unforeseen_error_is_a_number_in_the_answer_and_a_trace_in_the_log(caplo
     assert "AttributeError" not in str(answer)
 
 
-def test_database_that_is_away_is_told_by_name_and_without_its_address(monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "code"), [(DBConnectionError, "DATABASE_DOWN"), (DBDeadlock, "BUSY")]
+)
+def test_database_that_cannot_is_told_by_name_and_without_its_address(monkeypatch, error, code):
     def away(*_args):
-        raise DBConnectionError(OSError("mysql.example.com refused"))
+        raise error(OSError("mysql.example.com refused"))
 
     monkeypatch.setattr(leases, "delta", away)
     answer = VerifierEndpoint(None).lease_delta({}, request={"since": 0})
-    assert answer["error"]["code"] == "DATABASE_DOWN"
+    assert answer["error"]["code"] == code
     assert "example" not in str(answer)
