@@ -7,10 +7,10 @@ import { pages } from "./fleet.js";
 import { exactly } from "./words.js";
 
 const KINDS = ["delivery-failed", "enrolment-refused", "evidence-refused", "host-approved", "host-enrolled",
-  "host-expected", "host-failed", "host-held", "host-removed", "host-revoked", "host-trusted", "host-unexpected",
-  "launch-granted", "launch-refused", "lease-expired", "outbox-dropped", "policy-accepted", "policy-applied",
-  "report-refused", "revocation-braked", "revocation-failed", "revocation-released", "service-disabled",
-  "service-enabled", "service-evacuated", "unrecorded-domain"];
+  "host-expected", "host-failed", "host-held", "host-removed", "host-revoked", "host-trusted",
+  "host-unexpected", "launch-granted", "launch-refused", "lease-expired", "outbox-dropped", "policy-accepted",
+  "policy-applied", "report-refused", "revocation-braked", "revocation-failed", "revocation-overruled",
+  "revocation-released", "service-disabled", "service-enabled", "service-evacuated", "unrecorded-domain"];
 
 export async function load(api, route) {
   const query = new URLSearchParams(route.query);
