@@ -23,7 +23,9 @@ class Kernel:
 
 
 def fetch(cache: Path) -> Kernel:
-    """The kernel of ``linux-image-amd64``, downloaded once.
+    """The kernel of ``linux-image-cloud-amd64``, downloaded once.
+
+    Debian's for virtual machines: under emulation it unpacks itself in half of the time.
 
     :raises subprocess.CalledProcessError: when the package cannot be had.
     """
@@ -35,10 +37,10 @@ def fetch(cache: Path) -> Kernel:
 
 
 def _release() -> str:
-    text = _run(["apt-cache", "depends", "linux-image-amd64"])
+    text = _run(["apt-cache", "depends", "linux-image-cloud-amd64"])
     found = re.search(r"Depends: linux-image-(\S+-amd64)", text)
     if found is None:
-        raise LookupError("linux-image-amd64 is not known to apt: run apt-get update")
+        raise LookupError("linux-image-cloud-amd64 is not known to apt: run apt-get update")
     return found.group(1)
 
 
@@ -59,7 +61,7 @@ def _unpack(cache: Path, release: str, root: Path) -> None:
 
 
 def _drop_unneeded(root: Path) -> None:
-    """Keep the kernel and the modules that are used: 10 MB instead of 400."""
+    """Keep the kernel and the modules that are used: 15 MB instead of 100."""
     needed = set(_in_order(root))
     for path in root.rglob("*"):
         if path.is_file() and path not in needed and not path.name.startswith("vmlinuz-"):

@@ -14,7 +14,7 @@ from e2eguest.kernel import Kernel
 STUB = Path("/usr/lib/systemd/boot/efi/linuxx64.efi.stub")
 COMMAND_LINE = (
     "console=ttyS0 quiet loglevel=3 panic=5 tsc=reliable no_timer_check mitigations=off "
-    "random.trust_cpu=on raid=noautodetect"
+    "random.trust_cpu=on raid=noautodetect cryptomgr.notests nokaslr"
 )
 _INIT = """#!/bin/busybox sh
 /bin/busybox mount -t devtmpfs dev /dev

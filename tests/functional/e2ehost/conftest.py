@@ -46,7 +46,7 @@ class Boots:
 @pytest.fixture(scope="session")
 def boots(tmp_path_factory: pytest.TempPathFactory, tpm_stock: TpmStock) -> Boots:
     directory = tmp_path_factory.mktemp("hosts")
-    # Where tools/cloud keeps it: it is 70 MB to fetch.
+    # Where tools/cloud keeps it: it is 27 MB to fetch.
     linux = kernel.fetch(CHECKOUT / ".cloud/cache")
     selinux = compile_policy(POLICY)
 
