@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,17 +35,21 @@ def tell(stage: Stage) -> Evidence:
 @contextmanager
 def _every_server(stage: Stage) -> Iterator[None]:
     """``[agent] demand = always`` on both hosts, as an operator sets it, and back."""
-    for host in HOSTS:
-        _configure(stage, host, "/^\\[agent\\]/a demand = always", demanded=True)
+    _configure(stage, "/^\\[agent\\]/a demand = always", demanded=True)
     stage.say("[agent] demand", "always, on both hosts")
     try:
         yield
     finally:
-        for host in HOSTS:
-            _configure(stage, host, "/^demand = always$/d", demanded=False)
+        _configure(stage, "/^demand = always$/d", demanded=False)
 
 
-def _configure(stage: Stage, host: str, edit: str, demanded: bool) -> None:
+def _configure(stage: Stage, edit: str, demanded: bool) -> None:
+    with ThreadPoolExecutor() as side_by_side:
+        for done in [side_by_side.submit(_on, host, stage, edit, demanded) for host in HOSTS]:
+            done.result()
+
+
+def _on(host: str, stage: Stage, edit: str, demanded: bool) -> None:
     """Edit the agent's configuration, and wait until the hook sees what it says now."""
     done = stage.on_host(host, "sed", "-i", edit, _CONF)
     claim(done.returncode == 0, f"{_CONF} of {host} cannot be edited: {done.stderr}")

@@ -12,15 +12,12 @@ from e2edemo.stage import VIRSH, Stage
 
 _ROUNDS = 5
 _HOOK = "/etc/libvirt/hooks/qemu"
+#: Name, image and flavor.
+SERVER = ("vm-plain", "unsealed", "plain")
 
 
 def begin(stage: Stage) -> None:
-    """Boot the plain server that lives through all chapters, on the host that will be bad."""
-    with stage.without("host1"):
-        server = stage.alice.create("vm-plain", "unsealed", "plain")
-        stage.alice.settled(server, "ACTIVE")
-    stage.alice.said(server, "E2E-GUEST up")
-    stage.servers["vm-plain"] = server
+    """The plain server lives through all chapters, on the host that will be bad."""
     stage.figures["vm-plain process"] = _process(stage)
     stage.say("vm-plain", "a server of a plain flavor runs on host2 from here on")
 
