@@ -26,11 +26,15 @@ def migrate(site: Site, space: ns.Namespace) -> None:
         job.result()
 
 
-def bootstrap_keystone(site: Site, space: ns.Namespace) -> None:
-    """Keys of this cloud, the admin account and keystone's catalogue entry."""
+def make_keystone_keys(site: Site, space: ns.Namespace) -> None:
+    """Keystone's keys of this cloud, without which it does not start. No database is asked."""
     for command in ("fernet_setup", "credential_setup"):
         owner = ["--keystone-user", "root", "--keystone-group", "root"]
         _command(site, space, "keystone", _manage(site, "keystone", command, *owner))
+
+
+def bootstrap_keystone(site: Site, space: ns.Namespace) -> None:
+    """The admin account and keystone's catalogue entry."""
     url = "http://172.30.0.1:5000/v3"
     arguments = ["--bootstrap-region-id", "RegionOne", "--bootstrap-service-name", "keystone"]
     for interface in ("admin", "public", "internal"):
@@ -105,6 +109,9 @@ def prepare_verifier(site: Site, space: ns.Namespace) -> str:
     Returns the key set that hosts and schedulers know it by.
     """
     manage = [f"{site.cloud.bin}/e2etrust-manage", "--config-file", "/etc/e2etrust/verifier.conf"]
-    for command in (("db", "sync"), ("key", "create")):
-        _command(site, space, "e2etrust", [*manage, *command])
-    return process.run(space, [*manage, "key", "jwks"])
+    with ThreadPoolExecutor(1) as beside:
+        synced = beside.submit(_command, site, space, "e2etrust", [*manage, "db", "sync"])
+        _command(site, space, "e2etrust", [*manage, "key", "create"])
+        keys = process.run(space, [*manage, "key", "jwks"])
+        synced.result()
+    return keys

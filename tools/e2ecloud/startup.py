@@ -63,11 +63,16 @@ class Startup:
 
         :raises CloudError: by the first step that failed, with its log.
         """
-        with ThreadPoolExecutor(12) as pool:
+        with ThreadPoolExecutor(20) as pool:
             booted = [pool.submit(self._boot, host) for host in HOSTS]
             broker = pool.submit(self._start, "rabbitmq")
+            keys = pool.submit(schemas.make_keystone_keys, self._site, self._space)
             migrated = pool.submit(self._database)
-            accounts = pool.submit(self._after, [migrated], self._identity)
+            identity = [
+                pool.submit(self._after, [keys, migrated], step)
+                for step in (self._bootstrap, partial(self._start, "keystone"))
+            ]
+            accounts = pool.submit(self._after, identity, self._identity)
             apis = [
                 pool.submit(self._after, [migrated, broker], partial(self._start, name))
                 for name in (*_APIS, *_NOVA)
@@ -77,9 +82,9 @@ class Startup:
                 for host in HOSTS
             ]
             trust = pool.submit(self._after, [accounts, broker, *booted], self._trust)
-            steps = [*booted, broker, migrated, accounts, *apis, *computes, trust]
-        _first_failure(steps)
-        self._discover()
+            found = pool.submit(self._after, computes, self._discover)
+            steps = [*booted, broker, keys, migrated, *identity, accounts, *apis, *computes]
+        _first_failure([*steps, trust, found])
 
     def _after(self, before: list[Future[None]], step: Callable[[], None]) -> None:
         for future in before:
@@ -117,10 +122,11 @@ class Startup:
             )
         self._progress.done("databases with schemas")
 
+    def _bootstrap(self) -> None:
+        schemas.bootstrap_keystone(self._site, self._space)
+
     def _identity(self) -> None:
         cloud = self._site.cloud
-        schemas.bootstrap_keystone(self._site, self._space)
-        self._start("keystone")
         output = process.run(
             self._space,
             [f"{cloud.bin}/python", "-P", "-m", "e2ecloud.identity", str(cloud.credentials_file())],
