@@ -46,8 +46,10 @@ def program(cloud: Cloud) -> process.Program:
             f"--bind-address={CONTROLLER_IP}",
             f"--port={DATABASE_PORT}",
             "--max-connections=400",
-            # A power cut of the machine may lose a second of a cloud that is not kept anyway.
+            # A power cut of the machine may cost a cloud that is not kept anyway.
             "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-flush-method=nosync",
+            "--debug-no-sync",
             "--skip-name-resolve",
         ],
         cloud.log / "mariadb.log",
