@@ -10,6 +10,10 @@ from oslo_config import cfg
 
 GROUP = cfg.OptGroup("placement", title="Placement traits")
 
+#: Two writers at once may be a 500 of Placement's.  Every request of ours may be repeated: writes
+#: name the generation that they are for.  It takes 3.5 seconds at most.
+REPEATED = {"status_code_retries": 3, "retriable_status_codes": [500, 502, 503, 504]}
+
 OPTIONS = [
     cfg.FloatOpt(
         "sync_interval",
@@ -38,6 +42,8 @@ def register(conf: cfg.ConfigOpts) -> None:
     loading.register_auth_conf_options(conf, GROUP.name)
     loading.register_adapter_conf_options(conf, GROUP.name)
     conf.set_default("service_type", "placement", GROUP.name)
+    for name, value in REPEATED.items():
+        conf.set_default(name, value, GROUP.name)
 
 
 def documented() -> list[Any]:

@@ -16,6 +16,8 @@ from keystoneauth1 import adapter, session, token_endpoint
 from placement import deploy
 from placement.tests.functional.fixtures import placement as placement_fixtures
 
+from e2etrust_verifier.conf.placement import REPEATED
+
 #: Called with method and path (and its query) before a request is answered.
 Before = Callable[[str, str], None]
 
@@ -76,7 +78,11 @@ class Placement:
         auth = token_endpoint.Token(self.url, "admin")
         headers = {"OpenStack-API-Version": "placement 1.39"}
         return adapter.Adapter(
-            session.Session(auth=auth), endpoint_override=self.url, additional_headers=headers
+            session.Session(auth=auth),
+            endpoint_override=self.url,
+            additional_headers=headers,
+            status_code_retry_delay=0.05,
+            **REPEATED,
         )
 
     def provider(self, name: str, *traits: str) -> str:

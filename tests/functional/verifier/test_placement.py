@@ -16,11 +16,13 @@ from oslo_config import cfg
 from oslo_db import options as db_options
 
 from e2etrust_core.trust_names import LEVEL_TRAITS, TRUSTED_TRAIT
+from e2etrust_verifier import conf as configuration
 from e2etrust_verifier.cmd import manage
 from e2etrust_verifier.db import hosts, leases, migration
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.db.models import Host
 from e2etrust_verifier.placement import PlacementError, ProviderError, Traits
+from e2etrust_verifier.service_clients import adapter_of
 from e2etrust_verifier.trait_keeper import TraitKeeper
 from e2etrust_verifier.trust import operator, standing
 from e2etrust_verifier.trust.surroundings import utc_now
@@ -315,17 +317,49 @@ def test_removed_host_loses_its_traits(placement, database):  # noqa: F811
 
 
 @pytest.fixture
-def clean(placement, tmp_path: Path, capsys):  # noqa: F811
-    """``e2etrust-manage placement clean``, as an operator types it."""
+def conf_file(placement, tmp_path: Path) -> Path:  # noqa: F811
     path = tmp_path / "verifier.conf"
     path.touch(mode=0o600)
     path.write_text(
         f"[placement]\nauth_type = admin_token\nendpoint = {placement.url}\ntoken = admin\n"
-        f"endpoint_override = {placement.url}\n"
+        f"endpoint_override = {placement.url}\nstatus_code_retry_delay = 0.01\n"
     )
+    return path
+
+
+def test_request_at_which_placement_failed_is_repeated_and_not_for_ever(
+    placement,  # noqa: F811
+    conf_file,
+):
+    """As Placement answers where two write at once and its database lets one of them wait."""
+    uuid = placement.provider("host1")
+    path = f"PUT /resource_providers/{uuid}/traits"
+    fails = 2
+
+    def fail(method: str, asked: str) -> None:
+        nonlocal fails
+        if f"{method} {asked}" == path and fails:
+            fails -= 1
+            raise RuntimeError("database is locked")
+
+    placement.before = fail
+    http = adapter_of(configuration.load([str(conf_file)], cfg.ConfigOpts()), "placement")
+    kept = TraitKeeper(Traits(http), Leases(host1=1), {}, 60)
+    kept.reconcile()
+    assert placement.traits(uuid) == {TRUSTED_TRAIT}
+    assert placement.asked.count(path) == 3
+    fails, placement.asked = 100, []
+    with pytest.raises(PlacementError, match="HTTP 500"):
+        TraitKeeper(Traits(http), Leases(), {}, 60).reconcile()
+    assert placement.asked.count(path) == 4
+
+
+@pytest.fixture
+def clean(conf_file, capsys):
+    """``e2etrust-manage placement clean``, as an operator types it."""
 
     def run(*words: str) -> tuple[int, str, str]:
-        code = manage.main(["--config-file", str(path), "placement", "clean", *words])
+        code = manage.main(["--config-file", str(conf_file), "placement", "clean", *words])
         told = capsys.readouterr()
         return code, told.out, told.err
 
