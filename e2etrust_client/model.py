@@ -52,7 +52,8 @@ class ExpectedHost:
 @dataclass(frozen=True, slots=True)
 class Enrolment:
     """What a host was enrolled with; ``manufacturer`` where an authority vouched for it;
-    ``refused_ek_sha256``: other keys that asked for the name, the last first."""
+    ``refused_ek_sha256``: other keys that the name was asked for with, the last first, at most
+    16: claimed by whoever asked, not proved."""
 
     host: str
     suite: str

@@ -155,7 +155,8 @@ class EvidenceList:
 class Enrolment:
     """``ek_sha256``: of the EK's TPMT_PUBLIC, ``ak_name``: TPM2B_NAME's name (hex); the
     ``manufacturer`` is known only where an authority vouched for the EK's certificate;
-    ``refused_ek_sha256``: other keys that asked for the name, the last first."""
+    ``refused_ek_sha256``: other keys that the name was asked for with, the last first, at most
+    16: claimed by whoever asked, not proved."""
 
     host: str
     suite: str

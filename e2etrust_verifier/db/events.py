@@ -20,6 +20,8 @@ LOG = logging.getLogger(__name__)
 #: Of each host name.
 KEYS_TOLD = 16
 TOLD_ONCE_IN = timedelta(minutes=1)
+#: Of one kind and host within that time.
+TOLD_AT_ONCE = 16
 
 _LONGEST_ID = 64
 _LEVELS = {"info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
@@ -67,17 +69,20 @@ def add_refused(
 ) -> None:
     """Do what :func:`add` does, unless the same was told of *host* within :data:`TOLD_ONCE_IN`.
 
-    Whoever may write to the message bus can send nonsense in a host's name as often as he likes.
+    Whoever may write to the message bus can send nonsense in a host's name as often as he likes,
+    other nonsense each time: what is beyond :data:`TOLD_AT_ONCE` in that time is told of as a
+    whole.
     """
-    line = printable(message)
-    told = sa.select(Event.id).where(
-        Event.kind == kind,
-        Event.host == host,
-        Event.message == line,
-        Event.at.between(now - TOLD_ONCE_IN, now),
+    lately = sa.select(Event.message).where(
+        Event.kind == kind, Event.host == host, Event.at.between(now - TOLD_ONCE_IN, now)
     )
-    if session.scalars(told.limit(1)).first() is None:
-        add(session, kind, message, now=now, host=host, codes=codes, ek_sha256=ek_sha256)
+    told = set(session.scalars(lately.limit(TOLD_AT_ONCE + 1)))
+    if printable(message) in told or len(told) > TOLD_AT_ONCE:
+        return
+    if len(told) == TOLD_AT_ONCE:
+        message = f"more than {TOLD_AT_ONCE} refusals within a minute: the others are not told"
+        codes, ek_sha256 = (), None
+    add(session, kind, message, now=now, host=host, codes=codes, ek_sha256=ek_sha256)
 
 
 def keys_refused(session: Session, hosts: Collection[str]) -> dict[str, list[str]]:

@@ -110,7 +110,7 @@ def finish(around: Surroundings, answer: EnrolAnswer) -> EnrolResult:
         around.db.write(lambda s: _enrol(s, around, pending, ak_name))
     except db_exc.DBDuplicateEntry:
         late = HostKnown(f"host {pending.host} has been enrolled meanwhile")
-        _note_refused(around, pending, f"enrolment refused: {late}", (late.code,))
+        _note_refused(around, pending, f"enrolment refused: {late}", (late.code,), proved=True)
         raise late from None
     return EnrolResult(pending.host, ak_name)
 
@@ -120,10 +120,15 @@ def _note_refused(
     asked: EnrolRequest | Enrolment,
     message: str,
     codes: tuple[str, ...] = (),
+    *,
+    proved: bool = False,
 ) -> None:
-    """Tell operators that this key asked for that name: it may be the machine that they mean."""
+    """Tell operators that this key asked for that name: it may be the machine that they mean.
+
+    :param proved: whether the TPM has shown that it has the key.
+    """
     now, key = around.now(), ek_sha256(asked.ek_public)
-    told = f"{message} (EK SHA-256 {key})"
+    told = f"{message} ({'EK SHA-256' if proved else 'claims EK SHA-256, not proved:'} {key})"
     around.db.write(
         lambda s: events.add_refused(
             s, "enrolment-refused", told, now=now, host=asked.host, codes=codes, ek_sha256=key

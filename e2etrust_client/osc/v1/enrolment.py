@@ -23,7 +23,7 @@ class ListEnrolment(TellsFields, command.Lister):
         "Manufacturer": "the TPM's maker as its EK certificate says, empty without one",
         "Enrolled at": "when (ISO 8601)",
         "EK SHA-256": "of the TPMT_PUBLIC of its endorsement key, hex",
-        "Refused EKs": "how many other keys asked for the name",
+        "Refused EKs": "how many other keys asked for the name, 16 at most: claimed, not proved",
     }
 
     @refusals.told
@@ -54,7 +54,7 @@ class ShowEnrolment(TellsFields, command.ShowOne):
         "ek_sha256": "of the TPMT_PUBLIC of its endorsement key, hex",
         "ak_name": "TPM name of its attestation key, hex",
         "manufacturer": "the TPM's maker as its EK certificate says, null without one",
-        "refused_ek_sha256": "other keys that asked for the name, the last first",
+        "refused_ek_sha256": "other keys that asked for the name, the last 16: claimed, not proved",
     }
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

@@ -56,3 +56,27 @@ def test_nonsense_in_a_hosts_name_is_told_once_in_a_while(database):
         ("host1", "NONCE"),
         ("host2", "NONCE"),
     ]
+
+
+def test_ever_other_nonsense_in_a_hosts_name_is_told_as_a_whole(database):
+    def told(host: str, number: int, seconds: int) -> None:
+        now, refused = NOW + timedelta(seconds=seconds), f"refused {number}"
+        key = f"{number:064x}"
+        database.write(
+            lambda s: events.add_refused(
+                s, "enrolment-refused", refused, now=now, host=host, codes=("A",), ek_sha256=key
+            )
+        )
+
+    for number in range(40):
+        told("host1", number, 0)
+    told("host2", 40, 0)
+    kept = database.read(lambda s: [(e.host, e.message) for e in events.newest(s, 99)])
+    assert kept[:2] == [
+        ("host2", "refused 40"),
+        ("host1", "more than 16 refusals within a minute: the others are not told"),
+    ]
+    assert len(kept) == events.TOLD_AT_ONCE + 2
+    told("host1", 41, 61)
+    keys = database.read(lambda s: events.keys_refused(s, ["host1"]))
+    assert [int(key, 16) for key in keys["host1"]] == [41, *range(15, 0, -1)]
