@@ -159,6 +159,8 @@ def _quote_rows(
         if (later := evidence.later_log) is not None:
             log, counted = _with_later(log, later, recorded, question)
             held += f", with {counted} of {len(later.events)} records of {LATER_LOG}"
+        if silent := sorted(quote.pcrs.keys() - set(log.banks)):
+            held += f"; it has no digests of {', '.join(silent)}"
         rows.run(EVENT_LOG, held, partial(_check_log, recorded, log, question))
     elif asker := question.log_wanted_by:
         rows.run(EVENT_LOG, "", partial(_refuse_absence, asker))
@@ -240,7 +242,7 @@ def _check_tpm(
     """The qualified signer ties the quote to one EK (Library Part 1, 26.5), its certificate to
     a maker: neither says anything without the other (CVE-2021-3406)."""
     name, ek = _parent(case, evidence.eks)
-    certificate = "ekcert_" + name.removeprefix("ek_").removesuffix(".pub") + ".der"
+    certificate = "ekcert" + name.removeprefix("ek").removesuffix(".pub") + ".der"
     found = evidence.ek_certificates.get(certificate)
     accepted_by = ""
     if question.ek_authorities is not None:

@@ -4,7 +4,7 @@
 ``NAME.msg``, ``NAME.sig`` and ``NAME.pcrs`` are a quote as tpm2_quote writes it (TPMS_ATTEST,
 TPMT_SIGNATURE, PCR values in its "serialized" format); ``ak_*.tpmt`` public areas of attestation
 keys (TPMT_PUBLIC), with ``.name`` and ``.pem`` beside them that must be of the same key;
-``ek_*.pub`` of endorsement keys (TPM2B_PUBLIC), ``ekcert_*.der`` certificates,
+``ek_*.pub`` of endorsement keys (TPM2B_PUBLIC), ``ekcert_*.der`` their certificates,
 ``ekchain.der`` what the TPM carries to vouch for them (NV 0x01C00100 and on);
 ``bios_log`` is binary_bios_measurements, ``ima_bin`` binary_runtime_measurements,
 ``tpm2-measure.log`` what systemd measured (JSON records of TCG's canonical event log).
@@ -93,7 +93,7 @@ def read_folder(folder: Path) -> RecordedEvidence:
             raise FolderUnreadable(f"{path.name} belongs to a quote that is not there")
     if not quotes:
         raise FolderUnreadable(f"{folder} holds no quote (NAME.msg, NAME.sig, NAME.pcrs)")
-    aks = {path.name: _public(path, sized=False) for path in _files(folder, "ak_*.tpmt")}
+    aks = {path.name: _public(path, sized=False) for path in _files(folder, "ak*.tpmt")}
     if not aks:
         raise FolderUnreadable(f"{folder} holds no attestation key (ak_NAME.tpmt)")
     return RecordedEvidence(
@@ -102,8 +102,12 @@ def read_folder(folder: Path) -> RecordedEvidence:
         ak_conflicts={
             name: other for name, area in aks.items() if (other := _conflict(folder / name, area))
         },
-        eks={path.name: _public(path, sized=True) for path in _files(folder, "ek_*.pub")},
-        ek_certificates={path.name: _bytes(path) for path in _files(folder, "ekcert_*.der")},
+        eks={
+            path.name: _public(path, sized=True)
+            for pattern in ("ek_*.pub", "ek.pub")
+            for path in _files(folder, pattern)
+        },
+        ek_certificates={path.name: _bytes(path) for path in _files(folder, "ekcert*.der")},
         ek_chain=_ek_chain(folder / "ekchain.der"),
         event_log=_event_log(folder / "bios_log"),
         later_log=_later_log(folder / LATER_LOG),

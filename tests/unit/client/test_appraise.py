@@ -9,13 +9,14 @@ import os
 import shutil
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from ssl import PEM_cert_to_DER_cert
 
 import pytest
 import yaml
 
-from e2etrust_client.appraise.checks import Question, _check_log
+from e2etrust_client.appraise.checks import Question, _check_log, appraise_recorded
 from e2etrust_client.appraise.folder import RecordedQuote, read_folder
 from e2etrust_client.appraise.main import main
 from e2etrust_core.appraisal.errors import EventLogMismatch
@@ -71,6 +72,16 @@ def test_captured_evidence_hangs_together(name, capsys):
     code, document = told(capsys, str(vectors(name)), "--nonce", NONCE)
     assert (code, failed(document)) == (0, set())
     assert {"event-log", "ima-list"} <= {row["check"] for row in document["checks"]}
+
+
+def test_bank_that_the_log_is_silent_of_is_told():
+    evidence = read_folder(vectors("ovmf-sm3"))
+    assert evidence.event_log is not None
+    halved = replace(evidence, event_log=replace(evidence.event_log, banks=("sha256",)))
+    rows = appraise_recorded(halved, Question(), datetime.now(UTC)).rows
+    told_of = {row.where: row.result.reason for row in rows if row.result.check == "event-log"}
+    assert told_of["q_rsa"].endswith("values; it has no digests of sm3_256")
+    assert "no PCR bank in common" in told_of["q_sm2"]
 
 
 def test_list_that_grew_after_the_quotes_is_told_with_how_much_of_it_each_covers(capsys):
@@ -246,6 +257,18 @@ def test_tpm_identity_needs_the_certificate_of_the_very_ek(capsys):
     assert rows["q_rsa"]["outcome"] == "pass"
     # swtpm's ECC certificate is that of its P-384 EK; these quotes are under the P-256 one.
     assert (code, rows["q_ecc"]["code"]) == (1, "EK_CERT_OTHER_KEY")
+
+
+def test_only_key_of_a_folder_needs_no_name_of_its_own(folder, capsys):
+    home = vectors("ovmf-plain").parent
+    (folder / "ek_rsa.pub").rename(folder / "ek.pub")
+    (folder / "ekcert_rsa.der").rename(folder / "ekcert.der")
+    (folder / "ak_rsa.tpmt").rename(folder / "ak.tpmt")
+    authorities = [home / "issuercert.pem", home / "swtpm-localca-rootca-cert.pem"]
+    asked = [word for path in authorities for word in ("--ek-ca", str(path))]
+    _, document = told(capsys, str(folder), *asked)
+    rows = [row for row in document["checks"] if row["evidence"] == "q_rsa"]
+    assert {row["outcome"] for row in rows} == {"pass"}
 
 
 def test_intermediate_that_the_tpm_carries_leads_to_the_authority(folder, capsys):
