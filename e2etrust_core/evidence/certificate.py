@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """X.509 certificates (RFC 5280) as TPM makers write them, read from their original bytes.
 
-They must satisfy the ``cryptography`` package's strict reader, with two exceptions that are read
-here alone: a name whose SET is not in DER order (Nuvoton), and SM2 keys and signatures (GM/T 0015),
-which it does not know.  Nothing is ever encoded again: signatures are over what was sent.
+They must satisfy the ``cryptography`` package's strict reader, with three exceptions that are read
+here alone: a name whose SET is not in DER order (Nuvoton), defaults that are written out (Intel's
+firmware TPMs: ``critical FALSE``), and SM2 keys and signatures (GM/T 0015), which it does not know.
+Nothing is ever encoded again: signatures are over what was sent.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from e2etrust_core.evidence.errors import EkCertificateUnreadable
 from e2etrust_core.evidence.public_keys import PublicKey, decode_spki, encode_spki
 
 #: What the strict reader stumbles over and is read here all the same.
-_LENIENCY = "InvalidSetOrdering"
+_LENIENCY = ("InvalidSetOrdering", "EncodedDefault")
 _FAULTS = (
     ValueError,
     TypeError,
@@ -45,6 +46,7 @@ _SIGNATURES: dict[str, tuple[str, hashes.HashAlgorithm]] = {
     "1.2.840.10045.4.3.4": ("ecdsa", hashes.SHA512()),
 }
 _BASIC_CONSTRAINTS, _KEY_USAGE = "2.5.29.19", "2.5.29.15"
+_ALTERNATIVE_NAMES = "2.5.29.17"
 _EXTENDED_KEY_USAGE = "2.5.29.37"
 _KEY_CERT_SIGN = 5
 
@@ -55,7 +57,8 @@ class Certificate:
 
     ``ca`` and ``path_length`` of the basic constraints, ``may_certify`` of the key usage, None
     where there is none; ``critical`` and ``extensions`` the OIDs of critical extensions and of all;
-    ``usages`` those of the extended key usage.
+    ``usages`` those of the extended key usage; ``alternative_names`` the subject's GeneralNames as
+    they stand, empty where there are none.
     """
 
     der: bytes
@@ -70,6 +73,7 @@ class Certificate:
     critical: tuple[str, ...]
     extensions: tuple[str, ...]
     usages: tuple[str, ...] | None
+    alternative_names: bytes
     ca: bool
     path_length: int | None
     may_certify: bool | None
@@ -114,6 +118,7 @@ def load_certificate(data: bytes) -> Certificate:
         tuple(oid for oid, (critical, _) in extensions.items() if critical),
         tuple(extensions),
         _usages(extensions),
+        extensions.get(_ALTERNATIVE_NAMES, (False, b""))[1],
         ca,
         path_length,
         _may_certify(extensions),
@@ -179,7 +184,7 @@ def _strictly(data: bytes) -> x509.Certificate | None:
         found = x509.load_der_x509_certificate(data)
         found.extensions, found.issuer, found.subject  # noqa: B018 - parsed lazily
     except _FAULTS as exc:
-        if _LENIENCY in str(exc):
+        if any(fault in str(exc) for fault in _LENIENCY):
             return None
         raise EkCertificateUnreadable("a certificate is no X.509 certificate") from None
     return found
@@ -214,7 +219,7 @@ def _extensions(reader: DerReader) -> dict[str, tuple[bool, bytes]]:
     while entries.more():
         entry = entries.inside()
         oid = dotted(entry.take(der.OID))
-        critical = entry.tag() == der.BOOLEAN and entry.take(der.BOOLEAN) == b"\xff"
+        critical = _said_so(entry)
         value = entry.take(der.OCTET_STRING)
         entry.end()
         if oid in found:
@@ -223,11 +228,19 @@ def _extensions(reader: DerReader) -> dict[str, tuple[bool, bytes]]:
     return found
 
 
+def _said_so(reader: DerReader) -> bool:
+    """Read a BOOLEAN that is false where it is not there."""
+    value = reader.take(der.BOOLEAN) if reader.tag() == der.BOOLEAN else b"\0"
+    if value not in (b"\0", b"\xff"):
+        raise EkCertificateUnreadable("a certificate has a boolean that is neither true nor false")
+    return value == b"\xff"
+
+
 def _basic_constraints(extensions: dict[str, tuple[bool, bytes]]) -> tuple[bool, int | None]:
     if _BASIC_CONSTRAINTS not in extensions:
         return False, None
     reader = DerReader(extensions[_BASIC_CONSTRAINTS][1]).inside()
-    ca = reader.tag() == der.BOOLEAN and reader.take(der.BOOLEAN) == b"\xff"
+    ca = _said_so(reader)
     length = int.from_bytes(reader.take(der.INTEGER), "big") if reader.more() else None
     reader.end()
     return ca, length

@@ -10,7 +10,7 @@ from e2etrust_core.evidence.errors import EkCertificateUnreadable
 
 BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, OID = 0x01, 0x02, 0x03, 0x04, 0x06
 UTC_TIME, GENERALIZED_TIME = 0x17, 0x18
-SEQUENCE = 0x30
+SEQUENCE, SET = 0x30, 0x31
 _HIGH_TAG = 0x1F
 
 

@@ -21,7 +21,7 @@ from e2etrust_core.evidence.certificate import (
     names_issuer,
     same_key,
 )
-from e2etrust_core.evidence.der import SEQUENCE, DerReader
+from e2etrust_core.evidence.der import OCTET_STRING, SEQUENCE, DerReader
 from e2etrust_core.evidence.ek_chain import read_ek_chain
 from e2etrust_core.evidence.errors import (
     EkCertificateAbsent,
@@ -131,11 +131,16 @@ def _load(certificate: bytes) -> Certificate:
 
 
 def _cut(data: bytes) -> bytes:
-    """Return the first DER SEQUENCE of *data*: NV areas are padded with 0xff or zeros."""
-    found, _ = DerReader(data).whole(SEQUENCE)
+    """Return the first DER SEQUENCE of *data*: NV areas are padded with 0xff or zeros.
+
+    Some makers have it within an OCTET STRING.
+    """
+    reader = DerReader(data)
+    wrapped = reader.tag() == OCTET_STRING
+    found, content = reader.whole(OCTET_STRING if wrapped else SEQUENCE)
     if data[len(found) :].strip(b"\xff").strip(b"\0"):
         raise EkCertificateUnreadable("the EK certificate has foreign bytes behind it")
-    return found
+    return content if wrapped else found
 
 
 def _check_leaf(leaf: Certificate) -> None:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 
-from cryptography import x509
-
+from e2etrust_core.evidence.der import OID, SET, DerReader, dotted
 from e2etrust_core.evidence.ek_certificate import read_ek_certificate
 
 _MANUFACTURER = "2.23.133.2.1"
+#: GeneralName, directoryName (RFC 5280, 4.2.1.6).
+_DIRECTORY_NAME = 0xA4
 _ID = re.compile(r"id:([0-9A-Fa-f]{8})")
 
 
@@ -30,21 +32,29 @@ def manufacturer_of(certificate: bytes) -> tuple[bytes | None, str]:
     """
     leaf = read_ek_certificate(certificate)
     fingerprint = hashlib.sha256(leaf.der).hexdigest()
-    if leaf.strict is None:
-        return None, fingerprint  # read by hand, and its names are not
-    try:
-        names = leaf.strict.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return None, fingerprint
-    told = {
-        str(attribute.value)
-        for name in names.get_values_for_type(x509.DirectoryName)
-        for attribute in name
-        if attribute.oid.dotted_string == _MANUFACTURER
-    }
+    told = set(_told(leaf.alternative_names)) if leaf.alternative_names else set()
     if len(told) != 1 or not _ID.fullmatch(one := told.pop()):
         return None, fingerprint
     return manufacturer_bytes(one), fingerprint
+
+
+def _told(names: bytes) -> Iterator[str]:
+    reader = DerReader(names).inside()
+    while reader.more():
+        kind = reader.tag()
+        body = reader.take(kind)
+        if kind == _DIRECTORY_NAME:
+            yield from _in_directory_name(DerReader(body).inside())
+
+
+def _in_directory_name(name: DerReader) -> Iterator[str]:
+    while name.more():
+        attributes = name.inside(SET)
+        while attributes.more():
+            attribute = attributes.inside()
+            oid, text = dotted(attribute.take(OID)), attribute.take(attribute.tag())
+            if oid == _MANUFACTURER:
+                yield text.decode("latin-1")
 
 
 def manufacturer_bytes(text: str) -> bytes:

@@ -237,6 +237,50 @@ def test_rsa_key_that_is_marked_for_oaep_is_the_same_key():
     refused(errors.EkCertificateForeign, made, ROOT.pem)
 
 
+def certify_with(*extensions: bytes) -> bytes:
+    """Return a certificate by ROOT of which these are the extensions behind subjectAltName."""
+    reader = DerReader(load_certificate(certify(ROOT)).tbs).inside()
+    parts = []
+    while reader.more():
+        parts.append(reader.whole(reader.tag())[0])
+    names = DerReader(parts[-1]).inside(0xA3).inside().whole(0x30)[0]
+    parts[-1] = element(0xA3, element(0x30, names + b"".join(extensions)))
+    tbs, algorithm = element(0x30, b"".join(parts)), parts[2]
+    signature = ROOT.key.sign(tbs, ec.ECDSA(hashes.SHA256()))
+    return element(0x30, tbs + algorithm + element(0x03, b"\0" + signature))
+
+
+#: basicConstraints and extKeyUsage as Intel's firmware TPMs have them: FALSE is written out.
+NO_AUTHORITY = bytes.fromhex("300f0603551d130101ff040530030101" + "00")
+FOR_EKS = bytes.fromhex("30130603551d25010100040930070605678105" + "0801")
+
+
+def test_defaults_that_are_written_out_as_intel_does_are_read():
+    certificate = certify_with(NO_AUTHORITY, FOR_EKS)
+    with pytest.raises(ValueError, match="EncodedDefault"):
+        x509.load_der_x509_certificate(certificate).extensions  # noqa: B018
+    verify_ek_certificate(certificate, TPM.ek_public, ROOT.pem, NOW)
+    at = certificate.index(b"id:0000")
+    altered = certificate[:at] + b"id:0001" + certificate[at + 7 :]
+    refused(errors.EkIssuerUnknown, altered, bundle=ROOT.pem)
+
+
+def test_what_is_neither_true_nor_false_is_not_taken_for_either():
+    """Behind a fault that is read in spite of, nothing else is."""
+    critical = FOR_EKS.replace(b"\x01\x01\x00", b"\x01\x01\x01")
+    authority = NO_AUTHORITY.replace(b"\x30\x03\x01\x01\x00", b"\x30\x03\x01\x01\x01")
+    for certificate in (certify_with(NO_AUTHORITY, critical), certify_with(FOR_EKS, authority)):
+        refused(errors.EkCertificateUnreadable, certificate, bundle=ROOT.pem)
+
+
+def test_certificate_within_an_octet_string_is_read():
+    wrapped = element(0x04, certify(ROOT))
+    for area in (wrapped, wrapped + b"\xff" * 9):
+        verify_ek_certificate(area, TPM.ek_public, ROOT.pem, NOW)
+    refused(errors.EkCertificateUnreadable, element(0x04, certify(ROOT) + b"\xff"))
+    refused(errors.EkCertificateUnreadable, wrapped + b"evil")
+
+
 def test_negative_serial_number_as_some_makers_have_it_is_read():
     serial = bytes.fromhex("02010230")
     made = certify(ROOT)

@@ -16,7 +16,15 @@ from e2etrust_core.evidence.ek_manufacturer import (
     manufacturer_text,
 )
 from e2etrust_core.evidence.errors import EkCertificateUnreadable
-from tests.unit.core.evidence.test_ek_certificate import NOW, ROOT, TPM, YEAR, certify
+from tests.unit.core.evidence.test_ek_certificate import (
+    NO_AUTHORITY,
+    NOW,
+    ROOT,
+    TPM,
+    YEAR,
+    certify,
+    certify_with,
+)
 from tests.vectors import vectors
 
 
@@ -58,6 +66,10 @@ def vendor(text: str, oid: str = "2.23.133.2.1") -> x509.Name:
 )
 def test_certificate_that_names_no_maker_or_several_names_none(names):
     assert manufacturer_of(named(*names))[0] is None
+
+
+def test_maker_of_a_certificate_that_is_not_quite_der_is_read():
+    assert manufacturer_of(certify_with(NO_AUTHORITY))[0] == b"\0\0\x10\x14"
 
 
 def test_what_is_no_certificate_is_refused():
