@@ -183,7 +183,8 @@ def _spec_id_algorithms(data: bytes) -> tuple[dict[int, int], int]:
 def startup_locality(events: Sequence[Event]) -> int:
     """Return the locality of TPM2_Startup, or 4 after an H-CRTM sequence.
 
-    PFP 10.4.5.3; an H-CRTM event says the same without words (TPM 2.0 Part 1, 17.10).
+    PFP 10.4.5.3.  An H-CRTM event that is the first to extend PCR 0 says 4 without words, whatever
+    is stated of TPM2_Startup (TPM 2.0 Part 1, 17.10).  coreboot fills its events up with zeros.
 
     :raises EventLogError: it is stated twice, or is none that a TPM can be started from.
     """
@@ -192,14 +193,12 @@ def startup_locality(events: Sequence[Event]) -> int:
         for event in events
         if event.kind == EV_NO_ACTION and event.data.startswith(_STARTUP_LOCALITY)
     ]
-    if not found:
-        measured = (event for event in events if event.pcr == 0 and event.kind != EV_NO_ACTION)
-        begun = next(measured, None)
-        hcrtm = begun is not None and begun.kind == EV_EFI_HCRTM_EVENT
-        return _HCRTM_LOCALITY if hcrtm else 0
-    if len(found) > 1 or len(found[0]) != len(_STARTUP_LOCALITY) + 1:
+    stated = found[0][len(_STARTUP_LOCALITY) :] if found else b"\0"
+    if len(found) > 1 or not stated or any(stated[1:]):
         raise EventLogError("the start-up locality is not stated once and in one byte")
-    locality = found[0][-1]
-    if locality not in (0, 3, 4):
-        raise EventLogError(f"the TPM cannot have been started from locality {locality}")
-    return locality
+    if stated[0] not in (0, 3, 4):
+        raise EventLogError(f"the TPM cannot have been started from locality {stated[0]}")
+    measured = (event for event in events if event.pcr == 0 and event.kind != EV_NO_ACTION)
+    begun = next(measured, None)
+    hcrtm = begun is not None and begun.kind == EV_EFI_HCRTM_EVENT
+    return _HCRTM_LOCALITY if hcrtm else stated[0]

@@ -64,7 +64,14 @@ def test_launch_measurement_seeds_pcr_0():
     assert replay(log, "sha256", seed_pcr0=D2)[0] == extended(D2, D1)
 
 
-@pytest.mark.parametrize("data", [b"\5", b"", b"\0\0"])
+def test_room_behind_the_startup_locality_is_no_part_of_it():
+    """coreboot's events are all of one size."""
+    note = event(0, EV_NO_ACTION, bytes(32), b"StartupLocality\0\3" + bytes(33))
+    log = parse_event_log(agile_log(note, event(0, 8, D1)))
+    assert replay(log, "sha256")[0] == extended(bytes(31) + b"\3", D1)
+
+
+@pytest.mark.parametrize("data", [b"\5", b"", b"\0\3"])
 def test_impossible_startup_locality_is_refused(data):
     refused(agile_log(event(0, EV_NO_ACTION, bytes(32), b"StartupLocality\0" + data)))
 
@@ -172,6 +179,9 @@ def test_hcrtm_event_that_comes_first_says_that_pcr_0_started_at_4():
     measured = event(0, EV_EFI_HCRTM_EVENT, D1, b"HCRTM")
     log = parse_event_log(agile_log(measured, event(0, 8, D2)))
     assert replay(log, "sha256")[0] == extended(bytes(31) + b"\4", D1, D2)
+    stated = event(0, EV_NO_ACTION, bytes(32), b"StartupLocality\0\3")
+    log = parse_event_log(agile_log(stated, measured))
+    assert replay(log, "sha256")[0] == extended(bytes(31) + b"\4", D1)
     late = parse_event_log(agile_log(event(0, 8, D2), measured))
     assert replay(late, "sha256")[0] == extended(bytes(32), D2, D1)
 
