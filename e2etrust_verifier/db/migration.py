@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from alembic import command
@@ -49,6 +50,7 @@ def version(database: Database) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
+@functools.cache
 def newest() -> str | None:
     """Return the version of this release's schema."""
     return ScriptDirectory.from_config(_config()).get_current_head()

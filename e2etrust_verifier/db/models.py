@@ -340,8 +340,9 @@ class Outbox(Base):
 class Worker(Base):
     """A running e2etrust-verifier, and when it last said so.
 
-    ``policies`` is JSON of what its policy directory holds (trust.worker_policies); None of a
-    worker of the release before.
+    ``policies`` is JSON of what its policy directory holds (trust.worker_policies);
+    ``knows_schema`` the newest version of the schema that it knows (:mod:`.migration`).  None of a
+    worker of a release before there was that.
     """
 
     __tablename__ = "workers"
@@ -351,6 +352,7 @@ class Worker(Base):
     started_at: Mapped[datetime] = mapped_column(Moment)
     seen_at: Mapped[datetime] = mapped_column(Moment, index=True)
     policies: Mapped[str | None] = mapped_column(LONG_TEXT)
+    knows_schema: Mapped[str | None] = mapped_column(WORD)
 
 
 class Duty(Base):

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from e2etrust_verifier.db import migration
 from e2etrust_verifier.db.models import Worker
 
 #: Seconds between two words of a worker, and after how many without one it counts as gone.
@@ -19,12 +20,15 @@ _FORGOTTEN_AFTER = timedelta(days=1)
 def seen(
     session: Session, worker: str, machine: str, now: datetime, policies: str | None = None
 ) -> None:
-    """Note that *worker* is there, and which policies it has (trust.worker_policies)."""
+    """Note that *worker*, of this release, is there.
+
+    :param policies: those that it has (trust.worker_policies).
+    """
     row = session.get(Worker, worker)
     if row is None:
         row = Worker(id=worker, machine=machine, started_at=now)
         session.add(row)
-    row.seen_at, row.policies = now, policies
+    row.seen_at, row.policies, row.knows_schema = now, policies, migration.newest()
 
 
 def gone(session: Session, worker: str) -> None:
@@ -36,6 +40,14 @@ def count_alive(session: Session, now: datetime) -> int:
     """Return how many were seen lately."""
     query = sa.select(sa.func.count()).select_from(Worker)
     return int(session.execute(query.where(Worker.seen_at > now - GONE_AFTER)).scalar_one())
+
+
+def count_of_other_releases(session: Session, now: datetime) -> int:
+    """Return how many were seen lately that know another schema than this release."""
+    same = Worker.knows_schema == migration.newest()
+    query = sa.select(sa.func.count()).select_from(Worker).where(Worker.seen_at > now - GONE_AFTER)
+    others = sa.or_(Worker.knows_schema.is_(None), sa.not_(same))
+    return int(session.execute(query.where(others)).scalar_one())
 
 
 def policies_alive(session: Session, now: datetime) -> list[str]:

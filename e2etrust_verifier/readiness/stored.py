@@ -20,11 +20,11 @@ _KEYS_LIE = timedelta(hours=2)
 
 
 def old_workers(session: Session, now: datetime) -> list[str]:
-    """Workers that do not tell their policies are of a release before those that do."""
-    number = workers.count_alive(session, now) - len(workers.policies_alive(session, now))
+    """Workers that know another schema are of another release."""
+    number = workers.count_of_other_releases(session, now)
     if not number:
         return []
-    return [f"{number} e2etrust-verifier of the release before run: restart them with this one"]
+    return [f"{number} e2etrust-verifier of another release run: restart them with this one"]
 
 
 def old_agents(session: Session, now: datetime) -> list[str]:

@@ -117,6 +117,8 @@ DATABASES = os.environ.get("E2ETRUST_TEST_DATABASES", "sqlite,mariadb").split(",
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgresql":
         return request.getfixturevalue("postgresql").new_database()
+    if request.param == "galera":
+        return request.getfixturevalue("galera").new_database()[0]
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/verifier.sqlite"
     return request.getfixturevalue("mariadb").new_database()
@@ -157,7 +159,10 @@ def migrated_url(request: pytest.FixtureRequest, database_url: str) -> str:
     """A database with the schema of now, and nothing in it."""
     if database_url.startswith("mysql"):
         sql = request.getfixturevalue("migrated_mariadb")
-        request.getfixturevalue("mariadb").fill(database_url, sql)
+        found = request.getfixturevalue
+        own = request.node.callspec.params["database_url"] == "galera"
+        server = found("galera").nodes[0] if own else found("mariadb")
+        server.fill(database_url, sql)
     elif database_url.startswith("postgresql"):
         template = request.getfixturevalue("migrated_postgresql")
         return request.getfixturevalue("postgresql").new_database(template)

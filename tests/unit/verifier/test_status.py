@@ -15,7 +15,7 @@ from e2etrust_verifier import conf as configuration
 from e2etrust_verifier.cmd import status
 from e2etrust_verifier.db import challenge_keys, events, policy_versions, workers
 from e2etrust_verifier.db.database import Database
-from e2etrust_verifier.db.models import Host, HostState
+from e2etrust_verifier.db.models import Host, HostState, Worker
 from e2etrust_verifier.readiness import files as file_modes
 from e2etrust_verifier.readiness import options as option_names
 from e2etrust_verifier.trust import records
@@ -247,11 +247,17 @@ def _report(session, message: str, ago: timedelta) -> None:
     events.add(session, "report-refused", message, now=NOW - ago, host="host1")
 
 
+def _worker(session, knows: str | None) -> None:
+    # Fresh when it is looked at, however long ago this file was read.
+    workers.seen(session, "w", "m", datetime.now(UTC))
+    session.get(Worker, "w").knows_schema = knows
+
+
 @pytest.mark.parametrize(
     ("row", "name", "word"),
     [
-        # Its row is fresh when it is looked at, however long ago this file was read.
-        (lambda s: workers.seen(s, "w", "m", datetime.now(UTC)), "Workers", "1 e2etrust-verifier"),
+        (lambda s: _worker(s, knows=None), "Workers", "1 e2etrust-verifier"),
+        (lambda s: _worker(s, knows="0011"), "Workers", "1 e2etrust-verifier"),
         (lambda s: _report(s, OLD_REPORT, timedelta(hours=1)), "Agents", "(host1)"),
         (_takes_any_answer, "Verifier keys on hosts", "1 hosts (believes) take any answer"),
         (lambda s: _host(s, "h", "sm9", "[]"), "Hosts", "1 hosts (h) have a suite"),
@@ -268,13 +274,29 @@ def _report(session, message: str, ago: timedelta) -> None:
             "clocks",
         ),
     ],
-    ids=["worker", "agent", "no keys", "suite", "state", "no key", "old key", "key to come"],
+    ids=[
+        "first worker",
+        "worker",
+        "agent",
+        "no keys",
+        "suite",
+        "state",
+        "no key",
+        "old key",
+        "key to come",
+    ],
 )
 def test_rows_of_another_release_are_named(place, capsys, row, name, word):
     Database(configuration.load([str(place / "verifier.conf")])).write(row)
     code, told = check(place, capsys)
     assert (code, told[name][0]) == (1, 1)
     assert word in told[name][1]
+
+
+def test_worker_of_this_release_is_no_other(place, capsys):
+    database = Database(configuration.load([str(place / "verifier.conf")]))
+    database.write(lambda s: workers.seen(s, "w", "m", datetime.now(UTC)))
+    assert check(place, capsys)[1]["Workers"][0] == 0
 
 
 def test_reports_refused_long_ago_or_for_another_reason_are_no_old_agents(place, capsys):
