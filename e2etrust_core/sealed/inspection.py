@@ -33,6 +33,7 @@ def inspect(path: Path) -> SealedFile:
     :raises NotSealedError: it is not sealed.
     :raises SealedImageError: it cannot be read, or something in it is wrong.
     """
+    path = path.resolve()  # else qemu-img takes what stands before a colon for a protocol
     info = source.qemu_info(path)
     if info["format"] not in ("raw", "qcow2"):
         raise SourceUnsupportedError(f"{path.name} is a {info['format']} image")
@@ -51,7 +52,7 @@ def inspect(path: Path) -> SealedFile:
 def _raw_view(path: Path, image_format: str, size: int) -> Iterator[Path]:
     """The file itself if it is raw; else a sparse file with what stands behind the disk."""
     if image_format == "raw":
-        yield path.resolve()
+        yield path
         return
     with tempfile.TemporaryDirectory(prefix="e2etrust-") as directory:
         raw = Path(directory) / "raw"

@@ -46,7 +46,7 @@ def parse_tcti(text: str) -> Tcti:
         return Tcti(kind, conf)
     found = _settings(text, kind, conf)
     port = found.get("port")
-    if port is not None and not (port.isdigit() and 0 < int(port) < 0xFFFF):
+    if port is not None and not (port.isascii() and port.isdigit() and 0 < int(port) < 0xFFFF):
         raise TctiUnknown(f"{text!r} has a port that is none")
     if "path" in found and len(found) > 1:
         raise TctiUnknown(f"{text!r} names both a socket's path and a host or port")

@@ -139,6 +139,14 @@ def test_qcow2_around_it_holds_the_same_sealed_image(layout, tmp_path, request):
     assert same_view(raw, source)
 
 
+def test_a_file_whose_name_qemu_takes_for_a_protocol_is_looked_at(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("ubuntu:24.04.img").write_bytes(bytes(1 << 20))
+    with pytest.raises(SealedImageError) as caught:
+        inspection.inspect(Path("ubuntu:24.04.img"))
+    assert caught.value.code == "NOT_SEALED"
+
+
 def test_a_qcow2_source_gives_the_same_view(source, tmp_path):
     qcow2, sealed = tmp_path / "source.qcow2", tmp_path / "sealed"
     disks.run("qemu-img", "convert", "-c", "-O", "qcow2", source, qcow2)

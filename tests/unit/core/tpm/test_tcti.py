@@ -32,6 +32,7 @@ def test_every_way_to_a_tpm_is_read(text):
         ("device:", "no device file"),
         ("device:tpmrm0", "no device file"),
         ("swtpm:port=abc", "a port that is none"),
+        ("swtpm:port=\N{SUPERSCRIPT TWO}", "a port that is none"),
         ("swtpm:port=65535", "a port that is none"),
         ("swtpm:path=/run/tpm,port=1", "both"),
         ("swtpm:socket=/run/tpm", "host, path, port"),
