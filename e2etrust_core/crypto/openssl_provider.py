@@ -17,6 +17,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from e2etrust_core.crypto.libcrypto import libcrypto
 from e2etrust_core.crypto.provider import Sm2PublicKey
 from e2etrust_core.errors import SuiteError
 
@@ -42,26 +43,20 @@ class _Param(ctypes.Structure):
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    remedy = "Install OpenSSL 3 (Debian package libssl3)."
-    try:
-        lib = ctypes.CDLL("libcrypto.so.3")
-    except OSError as exc:
-        raise SuiteError("OpenSSL 3 is not installed", remedy=remedy) from exc
-    pointer, size = ctypes.c_void_p, ctypes.c_size_t
-    for name, result, arguments in (
-        ("EVP_PKEY_CTX_new_from_name", pointer, [pointer, ctypes.c_char_p, ctypes.c_char_p]),
-        ("EVP_PKEY_CTX_new", pointer, [pointer, pointer]),
-        ("EVP_PKEY_CTX_free", None, [pointer]),
-        ("EVP_PKEY_free", None, [pointer]),
-        ("EVP_PKEY_fromdata_init", ctypes.c_int, [pointer]),
-        ("EVP_PKEY_fromdata", ctypes.c_int, [pointer, pointer, ctypes.c_int, pointer]),
-        ("EVP_PKEY_verify_init", ctypes.c_int, [pointer]),
-        ("EVP_PKEY_verify", ctypes.c_int, [pointer, ctypes.c_char_p, size, ctypes.c_char_p, size]),
-        ("ERR_clear_error", None, []),
-    ):
-        function = getattr(lib, name)
-        function.restype, function.argtypes = result, arguments
-    return lib
+    pointer, size, number, text = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_char_p
+    return libcrypto(
+        [
+            ("EVP_PKEY_CTX_new_from_name", pointer, [pointer, text, text]),
+            ("EVP_PKEY_CTX_new", pointer, [pointer, pointer]),
+            ("EVP_PKEY_CTX_free", None, [pointer]),
+            ("EVP_PKEY_free", None, [pointer]),
+            ("EVP_PKEY_fromdata_init", number, [pointer]),
+            ("EVP_PKEY_fromdata", number, [pointer, pointer, number, pointer]),
+            ("EVP_PKEY_verify_init", number, [pointer]),
+            ("EVP_PKEY_verify", number, [pointer, text, size, text, size]),
+            ("ERR_clear_error", None, []),
+        ]
+    )
 
 
 class OpensslProvider:
@@ -112,9 +107,7 @@ class _LoadedKey:
 def _load(key: Sm2PublicKey) -> _LoadedKey:
     lib = _library()
     group = ctypes.create_string_buffer(b"SM2")
-    point = ctypes.create_string_buffer(
-        b"\x04" + key.x.to_bytes(32, "big") + key.y.to_bytes(32, "big"), 65
-    )
+    point = ctypes.create_string_buffer(key.octets, 65)
     params = (_Param * 3)(
         _Param(b"group", _UTF8_STRING, ctypes.addressof(group), 3, 0),
         _Param(b"pub", _OCTET_STRING, ctypes.addressof(point), 65, 0),

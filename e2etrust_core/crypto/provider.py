@@ -45,6 +45,16 @@ class Sm2PublicKey:
         if (self.y * self.y - (self.x * self.x * self.x - 3 * self.x + B)) % P:
             raise PointWrong("the point is not on the SM2 curve")
 
+    @classmethod
+    def of(cls, octets: bytes) -> Sm2PublicKey:
+        """Return the point of these :attr:`octets`, 65 of them."""
+        return cls(int.from_bytes(octets[1:33], "big"), int.from_bytes(octets[33:65], "big"))
+
+    @property
+    def octets(self) -> bytes:
+        """The point uncompressed, 65 bytes (SEC 1, 2.3.3)."""
+        return b"\x04" + self.x.to_bytes(32, "big") + self.y.to_bytes(32, "big")
+
 
 class CryptoProvider(Protocol):
     """Verifies, hashes and decrypts; no provider signs or encrypts."""

@@ -52,7 +52,7 @@ def multiply(number: int, point: Sm2PublicKey | None = None) -> Sm2PublicKey:
             done = lib.EC_POINT_mul(group, result, scalar, None, None, None)
         else:
             base = lib.EC_POINT_new(group)
-            done = lib.EC_POINT_oct2point(group, base, _encoded(point), _POINT, None)
+            done = lib.EC_POINT_oct2point(group, base, point.octets, _POINT, None)
             done = done and lib.EC_POINT_mul(group, result, None, base, scalar, None)
         if (
             done != 1
@@ -65,12 +65,7 @@ def multiply(number: int, point: Sm2PublicKey | None = None) -> Sm2PublicKey:
         lib.BN_clear_free(scalar)
         lib.EC_GROUP_free(group)
         lib.ERR_clear_error()
-    x, y = out.raw[1 : _SIZE + 1], out.raw[_SIZE + 1 :]
-    return Sm2PublicKey(int.from_bytes(x, "big"), int.from_bytes(y, "big"))
-
-
-def _encoded(point: Sm2PublicKey) -> bytes:
-    return b"\x04" + point.x.to_bytes(_SIZE, "big") + point.y.to_bytes(_SIZE, "big")
+    return Sm2PublicKey.of(out.raw)
 
 
 @functools.cache

@@ -50,8 +50,7 @@ class Sm2PrivateKey:
         self.pkcs8 = pkcs8
         with self._loaded() as (lib, handle):
             point = _octets(lib, handle, b"pub", 2 * _SIZE + 1)
-        numbers = point[1 : _SIZE + 1], point[_SIZE + 1 :]
-        self.public = Sm2PublicKey(*(int.from_bytes(one, "big") for one in numbers))
+        self.public = Sm2PublicKey.of(point)
 
     def sign(self, message: bytes) -> bytes:
         """Return r and s, 32 bytes each, of the signature of *message*.

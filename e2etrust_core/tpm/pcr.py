@@ -48,9 +48,7 @@ def extend_pcr(tpm: Tpm, index: int, digests: dict[str, bytes]) -> None:
     for bank, digest in digests.items():
         if bank not in HASHES or len(digest) != HASHES[bank].size:
             raise InputError(f"no digest of bank {bank!r} has {len(digest)} bytes")
-        entries.append(
-            TPMT_HA(hashAlg=HASHES[bank].alg_id, digest=TPMU_HA(**{_member(bank): digest}))
-        )
+        entries.append(TPMT_HA(hashAlg=HASHES[bank].alg_id, digest=TPMU_HA(**{bank: digest})))
     with tpm.connected() as esys:
         esys.pcr_extend(ESYS_TR(index), TPML_DIGEST_VALUES(entries))
 
@@ -70,10 +68,6 @@ def active_banks(tpm: Tpm) -> list[str]:
 def tss_selection(selection: PcrSelection) -> TPML_PCR_SELECTION:
     """Return *selection* for the TSS."""
     return TPML_PCR_SELECTION.unmarshal(encode_selection(selection))[0]
-
-
-def _member(bank: str) -> str:
-    return "sm3_256" if bank == "sm3_256" else bank
 
 
 def _select_bytes(entry: object) -> bytes:
