@@ -11,6 +11,7 @@ import base64
 import binascii
 import json
 import time
+from contextlib import closing
 from typing import Any, Protocol
 
 import libvirt
@@ -45,7 +46,7 @@ class QemuGuestAgent:
     def run(self, instance: str, argv: list[str]) -> bytes:
         """See :class:`GuestChannel`."""
         try:
-            with _Connection(self._uri) as connection:
+            with closing(libvirt.open(self._uri)) as connection:
                 domain = connection.lookupByUUIDString(instance)
                 return self._run(domain, argv)
         except libvirt.libvirtError as exc:
@@ -64,18 +65,6 @@ class QemuGuestAgent:
             if time.monotonic() > until:
                 raise GuestError("the guest took too long to answer", code="GUEST_TIMEOUT")
             time.sleep(POLL)
-
-
-class _Connection:
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
-
-    def __enter__(self) -> libvirt.virConnect:
-        self._connection = libvirt.open(self._uri)
-        return self._connection
-
-    def __exit__(self, *exc: object) -> None:
-        self._connection.close()
 
 
 def _command(domain: libvirt.virDomain, name: str, arguments: dict[str, Any]) -> dict[str, Any]:

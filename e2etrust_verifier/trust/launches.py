@@ -190,7 +190,6 @@ def update(around: Surroundings, change: LaunchUpdate) -> Nothing:
         row.state, row.reason = change.state, printable(change.reason)
         if change.state != "started":
             row.ended_at = now
-            row.state = change.state
 
     around.db.write(work)
     return Nothing()

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from e2etrust_core.appraisal.model import CheckResult
+from e2etrust_core.evidence import tpm_structures
 from e2etrust_core.one_line import printable
 from e2etrust_verifier.db import events, hosts
 from e2etrust_verifier.db.database import Database
@@ -67,7 +67,7 @@ def approve(
     """
 
     def work(session: Session) -> None:
-        known = hashlib.sha256(_find(session, name).ek_public).hexdigest()
+        known = tpm_structures.ek_sha256(_find(session, name).ek_public)
         if ek_sha256 is not None and ek_sha256.lower() != known:
             raise HostOther(f"host {name} is enrolled with another endorsement key")
         state = hosts.lock_state(session, name, now)

@@ -18,6 +18,7 @@ from e2etrust_core.appraisal.model import HostPolicy
 from e2etrust_verifier.db import events, hosts, policy_versions
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.db.models import HostState, PolicyVersion
+from e2etrust_verifier.trust import operator
 from e2etrust_verifier.trust.errors import PolicyAltered, PolicyRolledBack, TrustError
 
 
@@ -86,8 +87,9 @@ def accept(database: Database, policy: HostPolicy, now: datetime, by: str = "") 
             if floor > (policy.version or 0) and policy.speaks_of(name)
         ]
         hosts.lower_policy_floors(session, lowered, policy.version)
-        who = f"an operator ({by})" if by else "an operator"
-        told = f"{who} accepts policy {policy.name} {_version(policy.version)} as it is"
+        told = (
+            f"{operator.who(by)} accepts policy {policy.name} {_version(policy.version)} as it is"
+        )
         events.add(session, "policy-accepted", told, now=now)
 
     database.write(work)
