@@ -11,6 +11,7 @@ from e2etrust_nova.errors import HostSetupError
 _INSTALLED = Path(sys.prefix, "share", "e2etrust")
 #: In a checkout that is installed in place, data files stand where they are kept.
 _CHECKOUT = Path(__file__).resolve().parents[2] / "etc"
+HOOK_COMMAND = "e2etrust-libvirt-hook"
 _USUAL_COMMANDS = "/opt/e2etrust/bin"
 
 
@@ -38,6 +39,3 @@ def unit(commands: Path) -> bytes:
 
 def logrotate() -> bytes:
     return read("logrotate.d/e2etrust").encode()
-
-
-HOOK_COMMAND = "e2etrust-libvirt-hook"

@@ -18,7 +18,6 @@ drives the cloud from *outside* its namespaces, as root::
     api.tpm_clock(cloud, "host1")           # -> TpmClock(reset_count, restart_count, clock_ms)
     api.service(cloud, "e2etrust-verifier", "stop")                 # stop | start | restart
     api.service(cloud, "host1/e2etrust-agent", "restart")           # services of a host: HOST/NAME
-    api.host_root(cloud, "host1")           # where the host's /var/lib/nova etc. lie outside
     api.log_path(cloud, "nova-scheduler")   # a service's log file
     api.status(cloud)                       # -> Status(services, hosts), .as_dict()
     api.seed(cloud)                         # flavors plain and trusted

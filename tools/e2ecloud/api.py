@@ -89,11 +89,6 @@ def host_extend(cloud: Cloud, host: str, pcr: int, data: bytes) -> None:
     tpm.extend(hosts.space_of(cloud, host_named(host)), pcr, digest)
 
 
-def host_root(cloud: Cloud, host: str) -> Path:
-    """Where the host's disk lies outside: ``var/lib/nova``, ``etc/e2etrust``, ... below it."""
-    return cloud.host_dir(host_named(host))
-
-
 def tpm_clock(cloud: Cloud, host: str) -> TpmClock:
     """resetCount, restartCount and clock of the host's TPM."""
     return tpm.read_clock(hosts.space_of(cloud, host_named(host)))

@@ -57,8 +57,6 @@ def _unsealed_is_noticed(stage: Stage, server: object) -> Evidence:
 def _event(stage: Stage, server: object) -> str | None:
     identifier = server.id  # type: ignore[attr-defined]
     for event in stage.attestation.events(limit=100, host="host1"):
-        if event.kind == "unrecorded-domain" and identifier in (event.instance, event.message):
-            return f"{event.kind}: {event.message}"
         if event.kind == "unrecorded-domain" and identifier in event.message:
             return f"{event.kind}: {event.message}"
     return None

@@ -25,7 +25,7 @@ from tests.unit.core.appraisal.test_event_rules import IPL, event, log, sha, var
 from tests.unit.core.evidence.events.test_boot_path import DISK, load_option, table
 from tests.unit.core.evidence.events.test_decoding import node
 
-BOOT, GPT, TAG, AUTHORITY = 0x80000002, 0x80000006, 6, 0x800000E0
+BOOT, GPT, AUTHORITY = 0x80000002, 0x80000006, 0x800000E0
 END = node(0x7F, 0xFF, b"")
 
 
