@@ -39,6 +39,10 @@ def sync(database: Database) -> str:
     _refuse_newer(version(database))
     config = _config()
     with database.engine.begin() as connection:
+        if connection.dialect.name == "sqlite":
+            # What reads first there can write no more once a worker wrote; this writes, and needs
+            # no table.
+            connection.exec_driver_sql("PRAGMA user_version = 0")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
     return version(database) or ""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime
 from typing import Any
 
@@ -67,6 +68,24 @@ def test_hosts_that_fail_already_have_the_code_of_why(database):
     migration.sync(database)
     found = database.read(lambda s: {one.host: one.code for one in s.scalars(sa.select(HostState))})
     assert found == {"red": "CLOCK_WENT_BACK", "good": None}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_sync_waits_for_workers_that_write_meanwhile(database):
+    migration.sync(database)
+    with database.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0016'"))
+        connection.execute(sa.text("ALTER TABLE workers DROP COLUMN knows_schema"))
+    synced: list[str] = []
+    with database.engine.connect() as worker:
+        worker.execute(sa.text("UPDATE generation SET value = value + 1"))
+        syncing = threading.Thread(target=lambda: synced.append(migration.sync(database)))
+        syncing.start()
+        syncing.join(timeout=1)
+        assert not synced
+        worker.commit()
+    syncing.join(timeout=60)
+    assert synced == [migration.newest()]
 
 
 def test_schema_of_a_later_release_is_neither_used_nor_touched(database):
