@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib import parse
@@ -30,6 +31,7 @@ from e2etrust_core.messages import GuestAsk, Refusal, ServerEvidence
 
 SERVICE_TYPE = "attestation"
 
+_LARGEST_PAGE = 1000
 _LOG_IN = "check the user, the password and the project of your cloud's settings"
 
 T = TypeVar("T")
@@ -67,6 +69,7 @@ class _Enrolments:
 @dataclass(frozen=True, slots=True)
 class _Verdicts:
     verdicts: list[HostVerdict]
+    verdicts_links: list[_Link] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class _EvidenceList:
 @dataclass(frozen=True, slots=True)
 class _Events:
     events: list[Event]
+    events_links: list[_Link] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +160,14 @@ class AttestationClient:
         return str(self._request("GET", f"{_host_path(name)}/result").text)
 
     def host_history(self, name: str, limit: int = 20) -> list[HostVerdict]:
-        """Return what came out of the host's appraisals, newest first."""
+        """Return what came out of the host's appraisals, newest first, page by page."""
         path = f"{_host_path(name)}/verdicts"
-        return self._call(_Verdicts, "GET", path, params={"limit": limit}).verdicts
+        found: list[HostVerdict] = []
+        while True:
+            page = self._call(_Verdicts, "GET", path, params=_page(found, limit))
+            found += page.verdicts
+            if len(found) >= limit or not _goes_on(page.verdicts, page.verdicts_links):
+                return found
 
     def host_evidence_list(self, name: str) -> list[RecordedEvidence]:
         """Return what is recorded of a host's evidence, newest first."""
@@ -264,9 +273,15 @@ class AttestationClient:
     def events(
         self, limit: int = 50, host: str | None = None, kind: str | None = None
     ) -> list[Event]:
-        query = {"limit": limit, "host": host, "kind": kind}
-        params = {k: v for k, v in query.items() if v is not None}
-        return self._call(_Events, "GET", "/v1/events", params=params).events
+        """Return what happened, newest first, page by page."""
+        asked = {k: v for k, v in (("host", host), ("kind", kind)) if v is not None}
+        found: list[Event] = []
+        while True:
+            params = {**_page(found, limit), **asked}
+            page = self._call(_Events, "GET", "/v1/events", params=params)
+            found += page.events
+            if len(found) >= limit or not _goes_on(page.events, page.events_links):
+                return found
 
     def _call(self, kind: type[T], method: str, path: str, **kwargs: Any) -> T:
         return _read(kind, self._request(method, path, **kwargs), f"{method} {path}")
@@ -279,6 +294,16 @@ class AttestationClient:
         if answer.status_code >= 400:
             raise _refusal(answer)
         return answer
+
+
+def _page(found: Sequence[HostVerdict | Event], limit: int) -> dict[str, int]:
+    """Return what asks for the page behind what was *found*, of *limit* rows in all."""
+    most = {"limit": min(limit - len(found), _LARGEST_PAGE)}
+    return {**most, "marker": found[-1].id} if found else most
+
+
+def _goes_on(page: Sequence[Any], links: list[_Link]) -> bool:
+    return bool(page) and any(link.rel == "next" for link in links)
 
 
 def _host_path(name: str) -> str:

@@ -156,6 +156,7 @@ class ServerTrust:
 
 @dataclass(frozen=True, slots=True)
 class Event:
+    id: int
     at: str
     kind: str
     message: str

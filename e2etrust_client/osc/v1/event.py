@@ -35,7 +35,7 @@ class ListEvent(TellsFields, command.Lister):
             metavar="<n>",
             type=int,
             default=50,
-            help="At most so many events (default: 50; the most: 1000)",
+            help="At most so many events (default: 50)",
         )
         return parser
 

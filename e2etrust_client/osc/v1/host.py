@@ -226,7 +226,7 @@ class HostHistory(TellsFields, _OneHost, command.Lister):
             metavar="<n>",
             type=int,
             default=20,
-            help="At most so many appraisals (default: 20; the most: 1000)",
+            help="At most so many appraisals (default: 20)",
         )
         return parser
 

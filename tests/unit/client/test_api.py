@@ -109,7 +109,10 @@ def test_evidence_is_asked_with_the_nonce_and_without_the_instance_in_the_body(s
 
 def test_event_query_carries_only_what_was_asked(service, client):
     path = "/v1/events?limit=5&host=h1"
-    service.answers["GET", path] = (200, {"events": [{"at": "t", "kind": "k", "message": "m"}]})
+    service.answers["GET", path] = (
+        200,
+        {"events": [{"id": 1, "at": "t", "kind": "k", "message": "m"}]},
+    )
     assert client.events(limit=5, host="h1")[0].kind == "k"
 
 
@@ -129,6 +132,35 @@ def test_hosts_are_read_page_by_page(service, client):
         {"hosts": [{"name": "h1", "state": "held"}], "hosts_links": [link]},
     )
     assert [host.name for host in client.hosts(limit=1)] == ["h1"]
+
+
+def test_history_and_events_are_read_beyond_the_largest_page(service, client):
+    def rows(first, count):
+        return [
+            {"id": n, "at": "t", "kind": "k", "message": "m"}
+            for n in range(first, first - count, -1)
+        ]
+
+    link = [{"rel": "next", "href": "http://elsewhere/"}]
+    service.answers["GET", "/v1/events?limit=1000&kind=k"] = (
+        200,
+        {"events": rows(2000, 1000), "events_links": link},
+    )
+    service.answers["GET", "/v1/events?limit=500&marker=1001&kind=k"] = (
+        200,
+        {"events": rows(1000, 400)},
+    )
+    assert len(client.events(1500, kind="k")) == 1400
+    verdict = {"at": "t", "purpose": "attest", "policy": "p", "trusted": True, "checks": []}
+    service.answers["GET", "/v1/hosts/h1/verdicts?limit=2"] = (
+        200,
+        {"verdicts": [{"id": 9, **verdict}], "verdicts_links": link},
+    )
+    service.answers["GET", "/v1/hosts/h1/verdicts?limit=1&marker=9"] = (
+        200,
+        {"verdicts": [{"id": 8, **verdict}], "verdicts_links": link},
+    )
+    assert [one.id for one in client.host_history("h1", 2)] == [9, 8]
 
 
 def test_operators_decisions_are_sent_as_they_are(service, client):
