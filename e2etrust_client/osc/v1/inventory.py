@@ -34,7 +34,7 @@ class EnrolHost(TellsFields, command.ShowOne):
         "enrolled": _ENROLLED,
         "since": "since when these keys are expected (ISO 8601)",
         "by": _BY,
-        "certificates": "what was read in each file, with --ek-certificate only",
+        "certificates": "what was read in each file of --ek-certificate",
     }
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -71,8 +71,7 @@ class EnrolHost(TellsFields, command.ShowOne):
             raise exceptions.CommandError("say which key: --ek-sha256 or --ek-certificate")
         client = client_of(self.app.client_manager)
         found = client.expect_host(parsed_args.host, digests, replace=parsed_args.replace)
-        values = _row(found) + (([file.told for file in read],) if read else ())
-        return tuple(self.FIELDS)[: len(values)], values
+        return tuple(self.FIELDS), (*_row(found), [file.told for file in read])
 
 
 class ListInventory(TellsFields, command.Lister):
