@@ -40,9 +40,9 @@ from e2etrust_core.suites import HASH_BY_ID
 
 LATER_LOG = "tpm2-measure.log"
 _MAX_FILE = 64 * 1024
-_BANK_SLOTS = 16
-_DIGEST_SLOTS = 8
-_DIGEST_ROOM = 64
+BANK_SLOTS = 16
+DIGEST_SLOTS = 8
+DIGEST_ROOM = 64
 _MAX_QUOTES = 64
 
 
@@ -123,11 +123,11 @@ def parse_pcr_values(data: bytes, name: str) -> PcrValues:
     at = 4
     selected: list[tuple[str, int]] = []
     count = int.from_bytes(data[:4], "little")
-    if len(data) < at + _BANK_SLOTS * 8 + 4 or not 1 <= count <= _BANK_SLOTS:
+    if len(data) < at + BANK_SLOTS * 8 + 4 or not 1 <= count <= BANK_SLOTS:
         raise FolderUnreadable(f"{name}: no PCR values as tpm2_quote writes them")
     for slot in range(count):
         selected += _bank(data[at + slot * 8 : at + slot * 8 + 8], name)
-    digests = _digests(data[at + _BANK_SLOTS * 8 :], name)
+    digests = _digests(data[at + BANK_SLOTS * 8 :], name)
     if len(digests) != len(selected) or len(set(selected)) != len(selected):
         raise FolderUnreadable(f"{name}: {len(digests)} values for {len(selected)} selected PCRs")
     values: PcrValues = {}
@@ -148,17 +148,17 @@ def _bank(raw: bytes, name: str) -> list[tuple[str, int]]:
 
 def _digests(data: bytes, name: str) -> list[bytes]:
     groups, at, found = int.from_bytes(data[:4], "little"), 4, []
-    room = 2 + _DIGEST_ROOM
-    if len(data) != 4 + groups * (4 + _DIGEST_SLOTS * room):
+    room = 2 + DIGEST_ROOM
+    if len(data) != 4 + groups * (4 + DIGEST_SLOTS * room):
         raise FolderUnreadable(f"{name}: PCR values of another size than they state")
     for _ in range(groups):
         count = int.from_bytes(data[at : at + 4], "little")
         at += 4
-        for slot in range(min(count, _DIGEST_SLOTS)):
+        for slot in range(min(count, DIGEST_SLOTS)):
             start = at + slot * room
             size = int.from_bytes(data[start : start + 2], "little")
-            found.append(data[start + 2 : start + 2 + min(size, _DIGEST_ROOM)])
-        at += _DIGEST_SLOTS * room
+            found.append(data[start + 2 : start + 2 + min(size, DIGEST_ROOM)])
+        at += DIGEST_SLOTS * room
     return found
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``openstack attestation policy learn|test|import keylime``, ``attestation host evidence list``.
+"""``openstack attestation policy learn|test|import keylime``.
 
 They work here, on evidence that the verifier recorded or on files: nothing is activated by them.
 """
@@ -20,6 +20,7 @@ from e2etrust_client.api import AttestationClient
 from e2etrust_client.errors import FileError
 from e2etrust_client.osc.plugin import client_of
 from e2etrust_client.osc.v1 import refusals
+from e2etrust_client.osc.v1.evidence import add_number, write_new
 from e2etrust_client.osc.v1.fields import TellsFields
 from e2etrust_core.appraisal.keylime_policy import MAX_POLICY, read_keylime_policy
 from e2etrust_core.appraisal.model import HostPolicy
@@ -33,27 +34,6 @@ from e2etrust_core.appraisal.recorded import RecordedAppraisal, appraise_again
 from e2etrust_core.errors import PolicyError
 
 
-class ListEvidence(TellsFields, command.Lister):
-    """List what is recorded of a host's evidence, newest first"""
-
-    FIELDS: ClassVar = {
-        "Number": "for --evidence of policy learn and policy test",
-        "At": "when it was appraised (ISO 8601)",
-        "Policy": "by which policy",
-        "Trusted": "whether all checks passed",
-    }
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        parser.add_argument("host", metavar="<host>", help="Name of the compute host")
-        return parser
-
-    @refusals.told
-    def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        found = client_of(self.app.client_manager).host_evidence_list(parsed_args.host)
-        return tuple(self.FIELDS), [(one.id, one.at, one.policy, one.trusted) for one in found]
-
-
 class LearnPolicy(command.Command):
     """Write a policy that accepts a host as it is recorded
 
@@ -65,7 +45,7 @@ class LearnPolicy(command.Command):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument("host", metavar="<host>", help="A host that is known to be good")
-        _add_evidence(parser)
+        add_number(parser)
         parser.add_argument(
             "--name",
             metavar="<name>",
@@ -103,7 +83,7 @@ class LearnPolicy(command.Command):
             self.app.stdout.write(proposal.text)
         else:
             files = {f"{parsed_args.name}.yaml": proposal.text.encode(), **proposal.files}
-            _write_new(directory, files)
+            write_new(directory, files)
         for line in told(proposal, recorded.at):
             print(line, file=sys.stderr)
         _tell(cautions(policy))
@@ -156,7 +136,7 @@ class TestPolicy(TellsFields, command.Lister):
             type=_moment,
             help="As the policy stands then, such as 2026-12-31T00:00:00Z; now if not said",
         )
-        _add_evidence(parser)
+        add_number(parser)
         return parser
 
     @refusals.told
@@ -229,7 +209,7 @@ class ImportKeylimePolicy(command.Command):
                 f"--name {parsed_args.name} is no file name", remedy="letters, digits, dots, dashes"
             )
         found = read_keylime_policy(_read_bytes(parsed_args.file), parsed_args.name)
-        _write_new(parsed_args.directory, found.files)
+        write_new(parsed_args.directory, found.files)
         self.app.stdout.write(yaml.safe_dump(found.sections, sort_keys=False, allow_unicode=True))
         _tell(found.words)
 
@@ -281,28 +261,6 @@ def told(proposal: Proposal, at: str) -> list[str]:
     if proposal.left_out:
         lines.append(f"# nothing of PCR {', '.join(map(str, proposal.left_out))}: they change")
     return [*lines, *(f"# {one}" for one in proposal.words)]
-
-
-def _write_new(directory: Path, files: dict[str, bytes]) -> None:
-    there = sorted(name for name in files if (directory / name).exists())
-    if there:
-        raise FileError(f"{directory / there[0]} is there already", remedy="choose another --name")
-    for name, contents in files.items():
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            with (directory / name).open("xb") as file:
-                file.write(contents)
-        except OSError as exc:
-            raise FileError(f"{directory / name} cannot be written: {exc.strerror}") from None
-
-
-def _add_evidence(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--evidence",
-        metavar="<number>",
-        type=int,
-        help="Which recorded evidence (attestation host evidence list), the newest if not said",
-    )
 
 
 def _moment(text: str) -> datetime:

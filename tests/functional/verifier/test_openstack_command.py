@@ -34,6 +34,7 @@ WORDS = {
     "attestation_host_history": [RED],
     "attestation_host_result": [GOOD, "--token"],
     "attestation_host_evidence_list": [GOOD],
+    "attestation_host_evidence_save": [GOOD, "{directory}/evidence"],
     "attestation_enrolment_list": [],
     "attestation_enrolment_show": [GOOD],
     "attestation_policy_list": [],
