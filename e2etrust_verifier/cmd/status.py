@@ -137,6 +137,10 @@ class Checks(upgradecheck.UpgradeCommands):
         """This release can read what is known of every host."""
         return self._stored(stored.unusable_hosts, Code.WARNING)
 
+    def tpms(self) -> Result:
+        """Every TPM speaks for one host."""
+        return self._stored(stored.shared_tpms, Code.WARNING)
+
     def verifier_keys(self) -> Result:
         """Every host knows the verifier by its keys: nobody else can answer in its place."""
         return self._stored(stored.unpinning_hosts, Code.WARNING)
@@ -171,6 +175,7 @@ class Checks(upgradecheck.UpgradeCommands):
         ("Signing keys", signing_keys),
         ("Challenge keys", challenge_keys),
         ("Hosts", hosts),
+        ("TPMs", tpms),
         ("Verifier keys on hosts", verifier_keys),
         ("Agents", agents),
         ("Workers", workers),

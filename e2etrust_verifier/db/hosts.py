@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import Session, aliased, defer
 
+from e2etrust_core.evidence.tpm_structures import ek_sha256
 from e2etrust_verifier.db import at_end
 from e2etrust_verifier.db.models import Generation, Host, HostState
 
@@ -81,6 +82,25 @@ def states_of_enrolled(session: Session, names: Iterable[str]) -> dict[str, Host
     """Return the states of those that are enrolled, by name; record and state of one moment."""
     found = session.execute(_STATES_OF_ENROLLED, {"names": list(set(names))})
     return {row[0]: row[1] for row in found}
+
+
+def is_enrolled(session: Session, ek_public: bytes) -> bool:
+    """Whether a host has that endorsement key (TPMT_PUBLIC)."""
+    # Records without a digest are few.
+    digest = sa.or_(Host.ek_sha256 == ek_sha256(ek_public), Host.ek_sha256.is_(None))
+    query = sa.select(Host.name).where(digest, Host.ek_public == ek_public).limit(1)
+    return session.scalars(query).first() is not None
+
+
+def with_shared_keys(session: Session) -> list[str]:
+    """Return the hosts whose endorsement key an older record has too, by name."""
+    older = aliased(Host)
+    same = sa.and_(
+        older.ek_public == Host.ek_public,
+        sa.or_(older.ek_sha256.is_not(None), older.name < Host.name),
+    )
+    query = sa.select(Host.name).where(Host.ek_sha256.is_(None), sa.exists().where(same))
+    return list(session.scalars(query.order_by(Host.name)))
 
 
 def everyone(session: Session) -> list[Host]:

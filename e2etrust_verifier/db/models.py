@@ -34,7 +34,11 @@ class Base(DeclarativeBase):
 
 
 class Host(Base):
-    """Who a host is: written once at enrolment, never changed (CVE-2025-13609)."""
+    """Who a host is: written once at enrolment, never changed (CVE-2025-13609).
+
+    ``ek_sha256`` (hex) is of ``ek_public``, and in one record only: a TPM has one name.  None where
+    that of an older record is the same, or a worker of the release before enrolled the host.
+    """
 
     __tablename__ = "hosts"
 
@@ -47,6 +51,7 @@ class Host(Base):
     ak_public: Mapped[bytes] = mapped_column(sa.LargeBinary)
     ak_name: Mapped[bytes] = mapped_column(sa.LargeBinary)
     enrolled_at: Mapped[datetime] = mapped_column(Moment)
+    ek_sha256: Mapped[str | None] = mapped_column(ID, index=True, unique=True)
 
 
 class HostState(Base):
@@ -125,7 +130,7 @@ class EkPin(Base):
     __tablename__ = "ek_pins"
 
     host: Mapped[str] = mapped_column(NAME, primary_key=True)
-    ek_sha256: Mapped[str] = mapped_column(ID, primary_key=True)
+    ek_sha256: Mapped[str] = mapped_column(ID, primary_key=True, index=True)
     pinned_at: Mapped[datetime] = mapped_column(Moment)
     pinned_by: Mapped[str] = mapped_column(NAME)
 

@@ -17,6 +17,12 @@ def of_host(session: Session, host: str, *, lock: bool = False) -> list[EkPin]:
     return list(session.scalars(found.with_for_update() if lock else found))
 
 
+def is_of_another(session: Session, host: str, digest: str) -> bool:
+    """Whether that EK (SHA-256 in hex) is expected of a host that is not *host*."""
+    found = sa.select(EkPin.host).where(EkPin.ek_sha256 == digest, EkPin.host != host).limit(1)
+    return session.scalars(found).first() is not None
+
+
 def page(session: Session, after: str | None, limit: int) -> list[list[EkPin]]:
     """Return the pins of at most *limit* hosts behind the name *after*, a list a host."""
     names = sa.select(EkPin.host).distinct().order_by(EkPin.host).limit(limit)

@@ -49,6 +49,13 @@ def unusable_hosts(session: Session, _now: datetime) -> list[str]:
     return [one for one in told if one]
 
 
+def shared_tpms(session: Session, _now: datetime) -> list[str]:
+    """Hosts with a TPM that an older record is of."""
+    told = "have the TPM of another host: see which name is the machine's, delete the others"
+    found = _of(set(hosts.with_shared_keys(session)), told)
+    return [found] if found else []
+
+
 def unpinning_hosts(session: Session, _now: datetime) -> list[str]:
     """Hosts whose agents know the verifier by no key."""
     told = "take any answer for the verifier's: set [agent] verifier_keys there"

@@ -16,6 +16,7 @@ from e2etrust_core.appraisal.tpm_checks import vouched
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.ek_certificate import verify_ek_certificate
 from e2etrust_core.evidence.tpm_structures import ek_sha256
+from e2etrust_core.one_line import printable
 from e2etrust_verifier.trust.errors import EkNotPinned
 
 #: By what an EK is accepted that an operator expects of its host.
@@ -52,23 +53,25 @@ class Endorsement:
         :param expected: SHA-256 (hex) of EKs that operators expect of this host, besides those in
             the file of pins.
         :param ek_chain: as the TPM carries it, see :mod:`e2etrust_core.evidence.ek_chain`.
-        :raises EkNotPinned: the inventory has another EK for this host.
+        :raises EkNotPinned: the inventory has another EK for this host, or this EK for another.
         :raises EkCertificateError: no certificate, or none that holds (named outcomes).
         :raises InventoryError: the operator's files cannot be read.
         """
-        pinned = [*self._pinned(host), *expected]
+        table, digest = self._table(), ek_sha256(ek_public)
+        pinned = [*_pins(table, host), *expected]
         if pinned:
-            digest = ek_sha256(ek_public)
             if not any(hmac.compare_digest(digest, pin) for pin in pinned):
                 raise EkNotPinned(f"the inventory has another EK for host {host}")
             return BY_INVENTORY
         bundle = b"" if self.ca_bundle is None else _read(self.ca_bundle)
         found = verify_ek_certificate(ek_certificate, ek_public, bundle, now, ek_chain)
+        if any(digest in _pins(table, other) for other in table):
+            raise EkNotPinned(f"the inventory has the EK of host {host} for another")
         return vouched(found)
 
-    def _pinned(self, host: str) -> list[str]:
+    def _table(self) -> dict[str, Any]:
         if self.pins is None:
-            return []
+            return {}
         try:
             table: Any = yaml.safe_load(_read(self.pins)) or {}
         except yaml.YAMLError:
@@ -78,13 +81,17 @@ class Endorsement:
         if not all(isinstance(name, str) for name in table):
             # Nobody would find the pin of that host, and a certificate would do instead.
             raise InventoryError("ek_pins has a name that YAML takes for another thing: in quotes")
-        if host not in table:
-            return []
-        entry = table[host]
-        pins = [entry] if isinstance(entry, str) else entry
-        if not isinstance(pins, list) or not pins or not all(isinstance(p, str) for p in pins):
-            raise InventoryError("ek_pins names no SHA-256 in hex for that host")
-        return [pin.lower() for pin in pins]
+        return table
+
+
+def _pins(table: dict[str, Any], host: str) -> list[str]:
+    if host not in table:
+        return []
+    entry = table[host]
+    pins = [entry] if isinstance(entry, str) else entry
+    if not isinstance(pins, list) or not pins or not all(isinstance(p, str) for p in pins):
+        raise InventoryError(f"ek_pins names no SHA-256 in hex for {printable(host, 255)}")
+    return [pin.lower() for pin in pins]
 
 
 def _read(path: Path) -> bytes:

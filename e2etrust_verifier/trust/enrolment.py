@@ -27,10 +27,12 @@ from e2etrust_verifier.db import enrolments, events, hosts, pins
 from e2etrust_verifier.db.models import Enrolment, Host
 from e2etrust_verifier.trust.endorsement import BY_INVENTORY
 from e2etrust_verifier.trust.errors import (
+    EkNotPinned,
     EnrolmentUnknown,
     EnrolmentWrong,
     HostKnown,
     HostUnexpected,
+    TpmEnrolled,
 )
 from e2etrust_verifier.trust.names import check_host_name, check_uuid
 from e2etrust_verifier.trust.surroundings import Surroundings
@@ -42,6 +44,7 @@ def begin(around: Surroundings, request: EnrolRequest) -> EnrolChallenge:
     """Answer a host's wish to enrol with a credential challenge.
 
     :raises HostKnown: the name belongs to other keys.
+    :raises TpmEnrolled: the TPM has another name.
     :raises SuiteError, AkRefused, EkCertificateError, EkNotPinned: these keys cannot enrol.
     :raises HostUnexpected: an operator has to say first which TPM the host has.
     """
@@ -94,7 +97,7 @@ def finish(around: Surroundings, answer: EnrolAnswer) -> EnrolResult:
 
     :raises EnrolmentUnknown: there is no such challenge (any more).
     :raises EnrolmentWrong: the answer is wrong; the challenge is dead.
-    :raises HostKnown: another enrolment was faster.
+    :raises HostKnown, TpmEnrolled: another enrolment was faster.
     :raises EkCertificateError, EkNotPinned: the EK is not accepted any more.
     """
     check_uuid(answer.enrolment, "enrolment")
@@ -109,7 +112,7 @@ def finish(around: Surroundings, answer: EnrolAnswer) -> EnrolResult:
     try:
         around.db.write(lambda s: _enrol(s, around, pending, ak_name))
     except db_exc.DBDuplicateEntry:
-        late = HostKnown(f"host {pending.host} has been enrolled meanwhile")
+        late = HostKnown(f"host {pending.host}, or its TPM, has been enrolled meanwhile")
         _note_refused(around, pending, f"enrolment refused: {late}", (late.code,), proved=True)
         raise late from None
     return EnrolResult(pending.host, ak_name)
@@ -137,6 +140,8 @@ def _note_refused(
 
 
 def _accept(session: Session, around: Surroundings, request: EnrolRequest | Enrolment) -> str:
+    if hosts.is_enrolled(session, request.ek_public):
+        raise TpmEnrolled(f"the TPM of host {request.host} is enrolled under another name")
     expected = [pin.ek_sha256 for pin in pins.of_host(session, request.host)]
     accepted_by = around.endorsement.accept(
         request.host,
@@ -146,13 +151,17 @@ def _accept(session: Session, around: Surroundings, request: EnrolRequest | Enro
         expected,
         request.ek_chain or b"",
     )
-    if around.settings.only_expected_hosts and accepted_by != BY_INVENTORY:
+    if accepted_by == BY_INVENTORY:
+        return accepted_by
+    if pins.is_of_another(session, request.host, ek_sha256(request.ek_public)):
+        raise EkNotPinned(f"the EK that asks for the name {request.host} is expected of another")
+    if around.settings.only_expected_hosts:
         raise HostUnexpected(f"no operator said which TPM host {request.host} has")
     return accepted_by
 
 
 def _enrol(session: Session, around: Surroundings, pending: Enrolment, ak_name: bytes) -> None:
-    now = around.now()
+    now, key = around.now(), ek_sha256(pending.ek_public)
     # Once more: an operator may have said meanwhile which TPM he expects.
     _accept(session, around, pending)
     record = Host(
@@ -164,9 +173,9 @@ def _enrol(session: Session, around: Surroundings, pending: Enrolment, ak_name: 
         ak_public=pending.ak_public,
         ak_name=ak_name,
         enrolled_at=now,
+        ek_sha256=key,
     )
     hosts.add(session, record, held=around.settings.hold_new_hosts, now=now)
-    key = ek_sha256(pending.ek_public)
     message = (
         f"enrolled with suite {pending.suite}, EK accepted by {pending.ek_accepted_by}"
         f" (EK SHA-256 {key})"

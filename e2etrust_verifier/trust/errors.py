@@ -37,6 +37,16 @@ class HostKnown(TrustError):
     remedy = "if the TPM was really replaced: e2etrust-manage host remove, then restart the agent"
 
 
+class TpmEnrolled(TrustError):
+    """A TPM that speaks for two names tells nothing of the machine that has the second."""
+
+    code = "TPM_ENROLLED"
+    remedy = (
+        "find the other name by the EK's SHA-256: openstack attestation enrolment list; if the"
+        " machine was renamed: openstack attestation host delete OLD-NAME"
+    )
+
+
 class HostHeld(TrustError):
     code = "HOST_HELD"
     remedy = "an operator looks into the failed checks, then: e2etrust-manage host approve"

@@ -88,6 +88,29 @@ def test_sync_waits_for_workers_that_write_meanwhile(database):
     assert synced == [migration.newest()]
 
 
+def test_tpm_that_two_hosts_have_already_is_that_of_the_first(database):
+    keys = {"suite": "s", "ek_accepted_by": "", "ak_public": b"a", "ak_name": b"n"}
+    columns = ("name", "ek_public", "enrolled_at", *keys)
+    table = sa.table("hosts", *map(sa.column, columns))
+    named = [("b", b"1", "01"), ("a", b"1", "02"), ("c", b"2", "02"), ("d", b"1", "03")]
+    with database.engine.begin() as connection:
+        config = migration._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0018")
+        rows = [
+            {"name": name, "ek_public": ek, "enrolled_at": f"2026-01-{day} 00:00:00", **keys}
+            for name, ek, day in named
+        ]
+        connection.execute(sa.insert(table), rows)
+    migration.sync(database)
+    told = {one.name for one in database.read(hosts.everyone) if one.ek_sha256}
+    assert told == {"b", "c"}
+    assert database.read(hosts.with_shared_keys) == ["a", "d"]
+    assert database.read(lambda s: [hosts.is_enrolled(s, ek) for ek in (b"1", b"2", b"3")]) == [
+        *(True, True, False)
+    ]
+
+
 def test_schema_of_a_later_release_is_neither_used_nor_touched(database):
     migration.sync(database)
     with database.engine.begin() as connection:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from e2etrust_core.evidence.errors import EkCertificateError
+from e2etrust_verifier.trust import endorsement
 from e2etrust_verifier.trust.endorsement import Endorsement, InventoryError
 from e2etrust_verifier.trust.errors import EkNotPinned
 
@@ -56,6 +57,15 @@ def test_name_that_yaml_takes_for_something_else_is_no_way_around_its_pin(tmp_pa
         pinned(tmp_path, f"{host}: {other}").accept(host, EK, None, NOW)
     with pytest.raises(EkNotPinned):
         pinned(tmp_path, f"'{host}': {other}").accept(host, EK, None, NOW)
+
+
+def test_ek_that_the_inventory_has_for_another_host_needs_more_than_a_certificate(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(endorsement, "verify_ek_certificate", lambda *_: "fingerprint")
+    assert pinned(tmp_path, f"host2: {'a' * 64}").accept("host1", EK, b"it", NOW)
+    with pytest.raises(EkNotPinned):
+        pinned(tmp_path, f"host2: ['{PIN.upper()}']").accept("host1", EK, b"it", NOW)
 
 
 def test_missing_files_are_said_to_be_missing(tmp_path):

@@ -9,13 +9,19 @@ from types import SimpleNamespace
 import pytest
 
 from e2etrust_core.evidence.tpm_structures import name_of
-from e2etrust_core.messages import EnrolRequest
+from e2etrust_core.messages import EnrolAnswer, EnrolRequest
 from e2etrust_verifier.api import enrolments
 from e2etrust_verifier.db import events, hosts
 from e2etrust_verifier.db.models import Host
 from e2etrust_verifier.trust import enrolment, inventory, operator
 from e2etrust_verifier.trust.endorsement import Endorsement
-from e2etrust_verifier.trust.errors import HostKnown, HostOther, HostUnexpected
+from e2etrust_verifier.trust.errors import (
+    EkNotPinned,
+    HostKnown,
+    HostOther,
+    HostUnexpected,
+    TpmEnrolled,
+)
 from e2etrust_verifier.trust.surroundings import Settings, Surroundings, utc_now
 from tests.unit.core.software_tpm import SoftwareTpm
 
@@ -108,6 +114,39 @@ def test_many_keys_that_ask_for_a_name_are_told_the_last_ones_first(around):
     around.db.write(ask)
     (keys,) = around.db.read(lambda s: events.keys_refused(s, ["host1"])).values()
     assert (len(keys), int(keys[0], 16)) == (events.KEYS_TOLD, 39)
+
+
+@pytest.mark.parametrize("digest", [None, key(OWN)], ids=["of the release before", "of this"])
+def test_tpm_of_a_good_host_speaks_for_no_other_machine(around, digest):
+    """Whoever may use a good host's TPM would have a machine of his own trusted by it."""
+    object.__setattr__(around, "settings", Settings())
+    enrol(around, OWN)
+    enrol(around, OTHER, "host3")
+    around.db.write(lambda s: setattr(hosts.find(s, "host1"), "ek_sha256", digest))
+    with pytest.raises(TpmEnrolled):
+        enrolment.begin(around, wish(OWN, "host2"))
+    around.db.write(lambda s: operator.forget(s, "host1", utc_now()))
+    assert enrolment.begin(around, wish(OWN, "host2")).enrolment
+
+
+def test_tpm_that_asks_for_two_names_at_once_gets_one(around, monkeypatch):
+    object.__setattr__(around, "settings", Settings())
+    monkeypatch.setattr(enrolment.secrets, "token_bytes", bytes)
+    asked = [enrolment.begin(around, wish(OWN, name)).enrolment for name in ("host1", "host2")]
+    monkeypatch.setattr(hosts, "is_enrolled", lambda *_: False)  # as they meet in the database
+    first, second = (EnrolAnswer(one, bytes(32)) for one in asked)
+    assert enrolment.finish(around, first).host == "host1"
+    with pytest.raises(HostKnown):
+        enrolment.finish(around, second)
+
+
+def test_tpm_that_an_operator_named_for_a_host_gets_no_other_name(around):
+    object.__setattr__(around, "settings", Settings())
+    inventory.expect(around.db, "host1", [key(OWN)], utc_now())
+    with pytest.raises(EkNotPinned):
+        enrolment.begin(around, wish(OWN, "host2"))
+    inventory.expect(around.db, "host2", [key(OWN)], utc_now())
+    assert enrolment.begin(around, wish(OWN, "host2")).enrolment
 
 
 def test_operator_who_means_another_machine_approves_none(around):
