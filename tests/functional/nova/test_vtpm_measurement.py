@@ -132,7 +132,7 @@ def test_linked_state_directory_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_vtpm_of_a_server_is_found_by_its_state_directory(vtpm: Vtpm) -> None:
-    found = find_vtpm(INSTANCE)
+    found = find_vtpm(INSTANCE, vtpm.root)
     assert (found.pid, found.control_socket) == (vtpm.process.pid, vtpm.control)
     assert not found.incoming
 
