@@ -61,10 +61,15 @@ def views(instance: str | None = None) -> list[View]:
 
 
 def parse(line: str) -> View | None:
-    """Read one line of proc(5) mountinfo; None if the mount is not ours."""
-    left, _, right = line.partition(" - ")
+    """Read one line of proc(5) mountinfo; None if the mount is not ours.
+
+    fusermount lets every account choose type and source, and says itself who asked (user_id).
+    """
+    left, _, right = line.rstrip("\n").partition(" - ")
     fields, kind = left.split(" "), right.split(" ")
-    if len(fields) < 6 or len(kind) < 2 or kind[0] != FSTYPE or not kind[1].startswith(_SOURCE):
+    if len(fields) < 6 or len(kind) != 3 or kind[0] != FSTYPE or not kind[1].startswith(_SOURCE):
+        return None
+    if [one for one in kind[2].split(",") if one.startswith("user_id=")] != ["user_id=0"]:
         return None
     path = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[4])
     return View(kind[1].removeprefix(_SOURCE), Path(path))

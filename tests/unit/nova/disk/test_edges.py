@@ -62,6 +62,13 @@ def test_other_mounts_are_not_ours(kind):
     assert mounts.parse(f"61 29 0:53 / /mnt rw - {kind} rw\n") is None
 
 
+@pytest.mark.parametrize("told", ["rw,user_id=1000,group_id=1000", "rw,user_id=1000,user_id=0", ""])
+def test_mount_of_another_account_that_looks_like_ours_is_not_ours(told):
+    """Below a directory that root may not enter, it could not be unmounted: no server started."""
+    line = f"61 29 0:53 / /home/u/a/b rw - fuse.e2etrust e2etrust:{INSTANCE} {told}"
+    assert mounts.parse(line.rstrip() + "\n") is None
+
+
 # The kernel writes the spaces of names that users chose as \\040.
 @pytest.mark.parametrize(
     "line",
