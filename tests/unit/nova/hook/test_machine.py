@@ -56,6 +56,21 @@ def test_qemu_command_line_of_an_administrator_counts() -> None:
     assert digest(domain_xml("prepare-begin", ("</domain>", extra))) != digest(domain_xml())
 
 
+SYSINFO = "<sysinfo type='smbios'><system><entry name='serial'>%s</entry></system>%s</sysinfo>"
+
+
+def test_serial_numbers_are_ids_and_oem_strings_are_not() -> None:
+    """systemd takes passwords and units out of OEM strings."""
+
+    def with_sysinfo(serial: str, more: str = "") -> bytes:
+        sysinfo = SYSINFO % (serial, more)
+        return digest(domain_xml("prepare-begin", ("</devices>", f"</devices>{sysinfo}")))
+
+    oem = "<oemStrings><entry>io.systemd.credential:passwd.plaintext-password.root=x</entry>"
+    assert with_sysinfo("1") == with_sysinfo("2")
+    assert with_sysinfo("1", f"{oem}</oemStrings>") != with_sysinfo("1")
+
+
 def test_metadata_and_ids_are_left_out() -> None:
     text = canonical_machine(parse_domain(domain_xml())).decode()
     assert INSTANCE not in text
