@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from e2etrust_core.appraisal.event_rules import Anything, EventRules
 from e2etrust_core.appraisal.model import HostPolicy
 from e2etrust_core.evidence.replay import RESETTABLE_PCRS
 
@@ -35,11 +36,21 @@ def _cautions(policy: HostPolicy) -> Iterator[str]:
             f"PCR {bank}:{index} may be as nothing was measured into it: where firmware leaves out"
             " a bank, root extends it at will (CVE-2021-42299)"
         )
+    yield from _unseen(policy.events)
     if (ima := policy.ima) is not None and (ima.allowed or ima.keyring):
         for pattern in (one for one in ima.exclude if not set(one) - set("/*")):
             yield f"ima: exclude: {pattern} accepts every file: allow and signed_by decide nothing"
     if policy.lease_seconds > _LONG_LEASE:
         yield f"a host that goes bad in silence stays trusted for {policy.lease_seconds} seconds"
+
+
+def _unseen(events: EventRules | None) -> Iterator[str]:
+    """An event's type is under no digest: whoever rewrites the log calls it as a rule likes."""
+    for number, rule in enumerate(events.rules if events is not None else (), 1):
+        if isinstance(rule.accept, Anything):
+            many = "any number of events" if rule.at_most is None else f"{rule.at_most} events"
+            pcrs = ", ".join(map(str, rule.pcrs))
+            yield f"events: rule {number} accepts {many} of PCR {pcrs}, of whatever type they are"
 
 
 def decided_pcrs(policy: HostPolicy) -> dict[str, set[int]]:

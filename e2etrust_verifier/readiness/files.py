@@ -18,11 +18,18 @@ _READ, _WRITE = stat.S_IROTH, stat.S_IWOTH
 
 def open_to_others(conf: cfg.ConfigOpts) -> list[str]:
     """Name files with secrets that others can read, and such that decide whom they can write."""
-    found = [f"others can read {path}: chmod o-rwx {path}" for path in _secret(conf) if _may(path)]
+    secret, deciding = [*_secret(conf)], dict.fromkeys(_deciding(conf))
+    found = [f"others can read {path}: chmod o-rwx {path}" for path in secret if _may(path)]
     found += [
         f"others can write {path}, and so decide who is trusted: chmod o-w {path}"
-        for path in _deciding(conf)
+        for path in deciding
         if _may(path, _WRITE)
+    ]
+    above = dict.fromkeys(one for path in (*secret, *deciding) for one in path.absolute().parents)
+    found += [
+        f"others can put files in the place of ours in {path}: chmod o-w {path}"
+        for path in above
+        if path not in deciding and _may(path, _WRITE) and not path.stat().st_mode & stat.S_ISVTX
     ]
     return found
 
@@ -62,8 +69,13 @@ def _deciding(conf: cfg.ConfigOpts) -> Iterator[Path]:
     chosen = conf.verifier
     yield from _named(chosen.ek_ca_bundle, chosen.ek_pins, *chosen.retired_keys)
     directory = Path(chosen.policy_dir)
-    yield directory
-    yield from sorted(directory.glob("*"))
+    # Also who may approve a host, by oslo.policy's rules.
+    policies.make_enforcer(conf)
+    rules = conf.oslo_policy
+    named = map(conf.find_file, (rules.policy_file, *rules.policy_dirs))
+    for path in (directory, *(Path(one) for one in named if one)):
+        yield path
+        yield from sorted(path.glob("*"))
 
 
 def _named(*names: str) -> Iterator[Path]:

@@ -205,15 +205,14 @@ def reachable(monkeypatch):
         ("v.sqlite", 0o644, "chmod o-rwx"),
         ("host-policy.d", 0o777, "chmod o-w"),
         ("host-policy.d/a.yaml", 0o646, "chmod o-w"),
+        ("policy.yaml", 0o646, "chmod o-w"),
+        ("", 0o777, "chmod o-w"),
     ],
 )
 def test_files_of_secrets_and_policies_are_closed_to_others(place, capsys, name, mode, word):
-    for path, closed in (
-        ("v.sqlite", 0o600),
-        ("host-policy.d", 0o755),
-        ("host-policy.d/a.yaml", 0o644),
-    ):
-        (place / path).chmod(closed)
+    (place / "policy.yaml").touch()
+    for path in ("", "v.sqlite", "host-policy.d", "host-policy.d/a.yaml", "policy.yaml"):
+        (place / path).chmod(0o600 if path == "v.sqlite" else 0o755)
     assert check(place, capsys)[1]["Files"] == (0, "")
     (place / name).chmod(mode)
     result, told = check(place, capsys)[1]["Files"]

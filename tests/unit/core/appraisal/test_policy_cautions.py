@@ -15,6 +15,7 @@ from e2etrust_core.errors import PolicyError
 HEAD = "name: p\nhosts: ['*']\n"
 SHA1, SHA256 = "ab" * 20, "ab" * 32
 RULES = "rules: [{type: EV_SEPARATOR, pcr: %s, data: ['00000000']}]"
+UNSEEN = "{type: EV_POST_CODE, pcr: %s, anything: true, times: any}"
 BOOT = f"pcrs: {{sha256: {{7: ['{SHA256}']}}}}\n"
 
 
@@ -28,6 +29,10 @@ BOOT = f"pcrs: {{sha256: {{7: ['{SHA256}']}}}}\n"
         (f"pcrs: {{sha256: {{10: ['{SHA256}']}}}}", "no PCR of what boots"),
         (f"pcrs: {{sha256: {{0: ['{SHA256}', '{'00' * 32}']}}}}", "PCR sha256:0"),
         (BOOT + "ima: {allow: [files], exclude: ['/*']}", "every file"),
+        (
+            "events: {pcrs: [7], " + (RULES % 7)[:-1] + "," + UNSEEN % 7 + "]}",
+            "rule 2 accepts any number",
+        ),
         (BOOT + "lease_seconds: 3600", "3600 seconds"),
     ],
 )
