@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +40,8 @@ def run(step: str, text: bytes) -> None:
             return  # nothing of ours can be told from it, and a stop is never refused
         raise
     if step in ("migrate", "restore"):
+        if step == "restore":
+            _check_memory(domain)
         if domain.demand and domain.has_vtpm:
             from e2etrust_nova.hook.gate import Gate
 
@@ -83,16 +87,34 @@ def _host_demands_trust() -> bool:
 
 
 def _look_closer(domain: Domain) -> SealedBase | None:
-    try:
+    with _reported(domain):
         _check_demand(domain)
         sealed = _find_sealed(domain)
         _check_image(domain, sealed)
+    return sealed
+
+
+def _check_memory(domain: Domain) -> None:
+    """A saved memory lay in plain on the host's disk, and nobody measured what is in it now."""
+    with _reported(domain):
+        if _find_sealed(domain) is not None:
+            raise LaunchRefused(
+                "would go on from memory kept in a plain file",
+                code="MEMORY_UNMEASURED",
+                remedy="Hard reboot the server; do not suspend one with a sealed disk.",
+            )
+
+
+@contextmanager
+def _reported(domain: Domain) -> Iterator[None]:
+    """Leave a refusal for the tenant."""
+    try:
+        yield
     except E2ETrustError as exc:
         from e2etrust_nova.hook.gate import Gate
 
         Gate().report(domain, exc)
         raise
-    return sealed
 
 
 def _find_sealed(domain: Domain) -> SealedBase | None:

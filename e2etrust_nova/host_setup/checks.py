@@ -141,6 +141,25 @@ def _snapshots(machine: Machine) -> Iterator[Check]:
         yield Check("snapshots", "warn", "live snapshots of sealed disks are plain", remedy)
 
 
+def _swap(machine: Machine) -> Iterator[Check]:
+    """proc(5), swaps; dm-crypt's devices by their uuid in sysfs, zram lies in memory."""
+    table = machine.proc / "swaps"
+    lines = table.read_text().splitlines()[1:] if table.exists() else []
+    used = [line.split()[0] for line in lines]
+    plain = [path for path in used if not _is_closed_swap(machine, path)]
+    if plain:
+        reason = f"guests' memory may come to lie in plain on {', '.join(plain)}"
+        yield Check("swap", "warn", reason, "swapoff, or encrypt it: crypttab(5)")
+    else:
+        yield Check("swap", "pass", "guests' memory is not swapped out in plain")
+
+
+def _is_closed_swap(machine: Machine, path: str) -> bool:
+    device = Path(path).name
+    uuid = machine.devices / f"sys/class/block/{device}/dm/uuid"
+    return device.startswith("zram") or (uuid.exists() and uuid.read_text().startswith("CRYPT-"))
+
+
 def _evidence(machine: Machine) -> Iterator[Check]:
     conf = _parsed(machine.tree.read(items.AGENT_CONF) or b"")
 
@@ -185,6 +204,7 @@ _CHECKS: tuple[tuple[str, Callable[[Machine], Iterator[Check]]], ...] = (
     ("agent-conf", _configuration),
     ("verifier-keys", _verifier_keys),
     ("snapshots", _snapshots),
+    ("swap", _swap),
     ("evidence", _evidence),
     ("agent", _agent),
 )

@@ -203,6 +203,17 @@ def test_sealed_image_adds_to_the_demand_of_a_plain_flavor(host: Host) -> None:
 
 DISK = f"<source file='/var/lib/nova/instances/{INSTANCE}/disk'/>"
 FIRST = "<disk type='file' device='disk'>"
+
+
+def test_sealed_server_does_not_go_on_from_memory_in_a_file(host: Host) -> None:
+    """Whoever can write to the host's disk would have the sealed disk opened beside his system."""
+    host.run("restore", domain_xml())
+    host.seal()
+    assert refused(host, "restore", plain_xml()) == "MEMORY_UNMEASURED"
+    assert host.agent.names() == ["refused"]
+    host.run("migrate", domain_xml())
+
+
 RESCUE = "<source file='/i/disk.rescue'/><boot order='1'/></disk>"
 
 

@@ -276,6 +276,25 @@ def test_live_snapshots_are_told(root):
     assert outcomes(root)["snapshots"] == "warn"
 
 
+@pytest.mark.parametrize(
+    ("path", "uuid", "outcome"),
+    [
+        ("/dev/vda2", "", "warn"),
+        ("/swap\\040file", "", "warn"),
+        ("/dev/zram0", "", "pass"),
+        ("/dev/dm-1", "CRYPT-PLAIN-swap\n", "pass"),
+        ("/dev/dm-1", "LVM-x\n", "warn"),
+    ],
+)
+def test_swap_where_guests_memory_would_lie_in_plain_is_told(root, path, uuid, outcome):
+    dm = root / "sys/class/block/dm-1/dm"
+    dm.mkdir(parents=True)
+    (dm / "uuid").write_text(uuid)
+    (root / "proc").mkdir(exist_ok=True)
+    (root / "proc/swaps").write_text(f"Filename\tType\tSize\n{path}\tpartition\t9\t0\t-2\n")
+    assert outcomes(root)["swap"] == outcome
+
+
 def test_host_that_knows_the_verifier_by_no_key_is_told(root):
     call(root)
     assert outcomes(root)["verifier-keys"] == "warn"
