@@ -11,6 +11,8 @@ from e2etrust_core.evidence.replay import RESETTABLE_PCRS
 
 #: What firmware measures itself and what boots into; of which a policy is expected to hold some.
 _BOOT_PCRS = frozenset({*range(10), 11, 12, 17, 18})
+#: Of which some tell a kernel, or its command line, from another: loader, GRUB, systemd-stub, DRTM.
+_KERNEL_PCRS = frozenset({4, 8, 9, 11, 12, 17, 18})
 #: Firmware measures something into each of them, if only a separator (TCG PFP 1.05, 3.3.4).
 _FIRMWARE_PCRS = range(8)
 #: A host that goes bad in silence stays trusted for as long.
@@ -31,6 +33,8 @@ def _cautions(policy: HostPolicy) -> Iterator[str]:
         yield f"PCR {index} decides nothing: whoever runs on the host resets it"
     if numbers and not numbers & _BOOT_PCRS:
         yield "no PCR of what boots (0 to 9, 11, 12, 17, 18) is held to anything"
+    elif policy.ima is not None and not numbers & _KERNEL_PCRS:
+        yield "ima: no PCR (4, 8, 9, 11, 12, 17, 18) tells which kernel measures, and if it does"
     for bank, index in _unmeasured(policy):
         yield (
             f"PCR {bank}:{index} may be as nothing was measured into it: where firmware leaves out"

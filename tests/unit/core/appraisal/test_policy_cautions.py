@@ -16,7 +16,7 @@ HEAD = "name: p\nhosts: ['*']\n"
 SHA1, SHA256 = "ab" * 20, "ab" * 32
 RULES = "rules: [{type: EV_SEPARATOR, pcr: %s, data: ['00000000']}]"
 UNSEEN = "{type: EV_POST_CODE, pcr: %s, anything: true, times: any}"
-BOOT = f"pcrs: {{sha256: {{7: ['{SHA256}']}}}}\n"
+BOOT = f"pcrs: {{sha256: {{4: ['{SHA256}']}}}}\n"
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,7 @@ BOOT = f"pcrs: {{sha256: {{7: ['{SHA256}']}}}}\n"
         (f"pcrs: {{sha256: {{7: ['{SHA256}'], 23: ['{SHA256}']}}}}", "PCR 23"),
         (f"pcrs: {{sha256: {{10: ['{SHA256}']}}}}", "no PCR of what boots"),
         (f"pcrs: {{sha256: {{0: ['{SHA256}', '{'00' * 32}']}}}}", "PCR sha256:0"),
+        (BOOT.replace("4:", "7:") + "ima: {buffers: [{name: a, anything: true}]}", "which kernel"),
         (BOOT + "ima: {allow: [files], exclude: ['/*']}", "every file"),
         (
             "events: {pcrs: [7], " + (RULES % 7)[:-1] + "," + UNSEEN % 7 + "]}",
