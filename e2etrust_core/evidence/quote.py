@@ -56,6 +56,8 @@ from e2etrust_core.suites import HASHES, SUITES, Suite
 
 _AK_MUST = FIXED_TPM | FIXED_PARENT | SENSITIVE_DATA_ORIGIN | RESTRICTED | SIGN
 _RSA_BITS = 2048
+#: The credential challenge is for an AK's name: two keys of one name, as SHA-1 has them, were one.
+_LEAST_NAME = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +287,8 @@ def suite_of(ak: Public) -> Suite:
         raise AkRefused(
             "the attestation key is not a restricted signing key that its TPM made and keeps"
         )
+    if ak.name_hash.size < _LEAST_NAME:
+        raise AkRefused(f"the attestation key is named by {ak.name_hash.name}")
     for candidate in SUITES.values():
         if _is_of(ak, candidate):
             return candidate

@@ -174,6 +174,12 @@ def test_cve_2021_3406_key_that_signs_anything_is_no_ak(bit):
         verify_quote(tpm.quote(NONCE, SELECTION), tpm.ak_public, NONCE, SELECTION)
 
 
+def test_ak_that_is_named_by_sha1_is_refused(tpm):
+    named = tpm.ak_public[:2] + (0x0004).to_bytes(2, "big") + tpm.ak_public[4:]
+    with pytest.raises(errors.AkRefused, match="sha1"):
+        check_ak(named, ECC_P256_SHA256)
+
+
 def test_ak_that_also_decrypts_is_refused():
     with pytest.raises(errors.AkRefused):
         check_ak(SoftwareTpm(ak_attributes=AK_ATTRIBUTES | 1 << 17).ak_public, ECC_P256_SHA256)
