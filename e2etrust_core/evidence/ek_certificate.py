@@ -131,14 +131,15 @@ def _load(certificate: bytes) -> Certificate:
 
 
 def _cut(data: bytes) -> bytes:
-    """Return the first DER SEQUENCE of *data*: NV areas are padded with 0xff or zeros.
+    """Return the first DER SEQUENCE of *data*: NV areas are filled up with 0xff, zeros or another
+    byte over and over.
 
     Some makers have it within an OCTET STRING.
     """
     reader = DerReader(data)
     wrapped = reader.tag() == OCTET_STRING
     found, content = reader.whole(OCTET_STRING if wrapped else SEQUENCE)
-    if data[len(found) :].strip(b"\xff").strip(b"\0"):
+    if len(set(data[len(found) :].strip(b"\xff\0"))) > 1:
         raise EkCertificateUnreadable("the EK certificate has foreign bytes behind it")
     return content if wrapped else found
 

@@ -86,7 +86,7 @@ def test_chain_over_an_intermediate_to_a_root_holds():
 
 
 def test_padding_of_the_nv_area_is_cut_off():
-    for pad in (b"\xff" * 431, bytes(100)):
+    for pad in (b"\xff" * 431, bytes(100), b"\x11" * 192, b"\n"):
         verify_ek_certificate(certify(ROOT) + pad, TPM.ek_public, ROOT.pem, NOW)
 
 
