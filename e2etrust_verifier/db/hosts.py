@@ -11,16 +11,32 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
-from sqlalchemy.orm import Session, aliased, defer
+from sqlalchemy.orm import Session, aliased, defer, load_only
 
 from e2etrust_core.evidence.tpm_structures import ek_sha256
 from e2etrust_verifier.db import at_end
 from e2etrust_verifier.db.models import Generation, Host, HostState
 
-# What each attestation asks for: made once.
+# What each attestation asks for: made once, and no wider than needed.  Reading a column's name and
+# type costs PyMySQL more than its value.
 _FIND = sa.select(Host).where(Host.name.in_(sa.bindparam("names", expanding=True)))
 _STATES_OF_ENROLLED = (
     sa.select(Host.name, HostState)
+    .options(
+        load_only(
+            HostState.lease_id,
+            HostState.lease_expires_at,
+            HostState.held,
+            HostState.failed,
+            HostState.attested_at,
+            HostState.clock,
+            HostState.reset_count,
+            HostState.restart_count,
+            HostState.ima,
+            HostState.policy_floor,
+            raiseload=True,
+        )
+    )
     .join(HostState, HostState.host == Host.name, isouter=True)
     .where(Host.name.in_(sa.bindparam("names", expanding=True)))
 )
@@ -46,13 +62,17 @@ _LOCK_RECORD = (
     .with_for_update()
 )
 _NEXT = Generation.value + 1
-_COUNT_UP = sa.update(Generation).values(
-    value=sa.case((sa.bindparam("clock") > _NEXT, sa.bindparam("clock")), else_=_NEXT)
-)
-_COUNTER = sa.select(Generation.value)
+_HIGHER = sa.case((sa.bindparam("clock") > _NEXT, sa.bindparam("clock")), else_=_NEXT)
+_COUNT_UP = sa.update(Generation).values(value=_HIGHER).returning(Generation.value)
+# MariaDB's UPDATE returns nothing but this.
+_COUNT_UP_MYSQL = sa.update(Generation).values(value=sa.func.last_insert_id(_HIGHER))
 _COLUMNS = sa.inspect(HostState).columns.keys()
 _INSERT = mysql.insert(HostState)
-_PUT = _INSERT.on_duplicate_key_update({name: _INSERT.inserted[name] for name in _COLUMNS[1:]})
+_UPSERT = _INSERT.on_duplicate_key_update({name: _INSERT.inserted[name] for name in _COLUMNS[1:]})
+# As text: ON DUPLICATE KEY UPDATE is compiled anew each time it is executed, and a text is not.
+_PUT = sa.text(str(_UPSERT.compile(dialect=mysql.dialect(paramstyle="named")))).bindparams(
+    *(sa.bindparam(column.name, type_=column.type) for column in sa.inspect(HostState).columns)
+)
 #: Place in a session's ``info``: what it locked of hosts, by name.
 _LOCKED = "e2etrust locked"
 
@@ -79,7 +99,10 @@ def find_several(session: Session, names: Iterable[str]) -> dict[str, Host]:
 
 
 def states_of_enrolled(session: Session, names: Iterable[str]) -> dict[str, HostState | None]:
-    """Return the states of those that are enrolled, by name; record and state of one moment."""
+    """Return the states of those that are enrolled, by name; record and state of one moment.
+
+    Of a state only what a challenge hangs on is read.
+    """
     found = session.execute(_STATES_OF_ENROLLED, {"names": list(set(names))})
     return {row[0]: row[1] for row in found}
 
@@ -327,8 +350,7 @@ def touch(session: Session, state: HostState) -> None:
 def _write_touched(session: Session, touched: list[HostState]) -> None:
     # Past the unit of work, so that all that is pending is flushed once.
     connection = session.connection()
-    connection.execute(_COUNT_UP, {"clock": time.time_ns() // 1_000_000})
-    number = connection.execute(_COUNTER).scalar_one()
+    number = _count_up(connection)
     for state in touched:
         state.generation = number
     known = [state for state in dict.fromkeys(touched) if state in session.dirty]
@@ -337,6 +359,14 @@ def _write_touched(session: Session, touched: list[HostState]) -> None:
         connection.execute(_PUT, [{name: getattr(s, name) for name in _COLUMNS} for s in known])
         for state in known:
             session.expunge(state)
+
+
+def _count_up(connection: sa.Connection) -> int:
+    """Return the next number of the counter, whose row is locked from now on."""
+    clock = {"clock": time.time_ns() // 1_000_000}
+    if connection.dialect.update_returning:
+        return int(connection.execute(_COUNT_UP, clock).scalar_one())
+    return int(connection.execute(_COUNT_UP_MYSQL, clock).lastrowid)
 
 
 def counter(session: Session) -> tuple[int, int]:

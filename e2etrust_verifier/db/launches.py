@@ -6,17 +6,17 @@ from __future__ import annotations
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import Session, defer, load_only
 
 from e2etrust_verifier.db.models import Launch
 
 #: States of a launch whose server may be running.
 LIVE = ("granted", "started")
 
-# Asked for at each attestation: made once.
+# Asked for at each attestation: made once, and no wider than needed.
 _OF_HOSTS = (
     sa.select(Launch)
-    .options(defer(Launch.record))
+    .options(load_only(Launch.instance, Launch.host, Launch.granted_at, Launch.ended_at))
     .where(
         Launch.host.in_(sa.bindparam("on_hosts", expanding=True)),
         sa.or_(Launch.ended_at.is_(None), Launch.ended_at >= sa.bindparam("since")),
@@ -33,7 +33,7 @@ def find(session: Session, launch_id: str) -> Launch | None:
 
 
 def of_host(session: Session, host: str, since: datetime) -> list[Launch]:
-    """Return launches on *host* that were live at *since* or later."""
+    """Return launches on *host* that were live at *since* or later, without what they are of."""
     return of_hosts(session, [(host, since)])[0]
 
 

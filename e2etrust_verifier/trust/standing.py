@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -176,7 +175,10 @@ def is_news(state: HostState, of: str, checks: list[CheckResult], now: datetime)
     What was said last of the same policy (*of*), by the same checks for the same reasons, is not
     said again for an hour.  Why a check passed may differ from time to time and is no news.
     """
-    outcome = [c if c.outcome != "pass" else replace(c, reason="") for c in checks]
+    outcome = wire.to_builtins(checks)
+    for check in outcome:
+        if check["outcome"] == "pass":
+            check["reason"] = ""
     said = hashlib.sha256(of.encode() + b"\0" + wire.canonical(outcome)).hexdigest()
     if state.said == said and state.said_at is not None and now - state.said_at < AGAIN_AFTER:
         return False
