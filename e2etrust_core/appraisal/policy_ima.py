@@ -9,6 +9,7 @@ Fields: ``bank`` and ``aggregate_bank``; ``allow`` (files of sha256sum(1) lines 
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any, Protocol
@@ -44,7 +45,7 @@ class PolicyFiles(Protocol):
 FileStamp = tuple[int, ...]
 
 
-def stamp_of(path: Path) -> FileStamp:
+def stamp_of(path: Path | os.DirEntry[str]) -> FileStamp:
     """Return what tells a file from what stood there before.
 
     The time of its contents can be set, and tools that make every build alike set it to one value;

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,7 +50,7 @@ class PolicyStore:
         for file in files:
             if file.fault is not None:
                 raise file.fault
-        for policy in [file.timed.at(now) for file in files if file.timed is not None]:
+        for policy in (file.timed.at(now) for file in files if file.timed is not None):
             if policy.speaks_of(host):
                 return policy
         raise PolicyMissing(f"no policy matches host {host}")
@@ -58,9 +59,9 @@ class PolicyStore:
         """Return what the directory holds, by file name."""
         with self._lock:
             # Also what policies name: allowlists and keyrings stand beside them.
-            there = sorted(path for path in self._directory.glob("*") if path.is_file())
-            stamp = tuple((path.name, stamp_of(path)) for path in there)
+            stamp = _stamp_of_all(self._directory)
             if stamp != self._stamp:
+                there = [self._directory / name for name, _ in stamp]
                 paths = [path for path in there if path.suffix == ".yaml"]
                 self._read = [self._file(path) for path in paths]
                 # What cannot be read may be so by more than its contents: it is tried again.
@@ -73,6 +74,19 @@ class PolicyStore:
             return PolicyFile(path.name, read_policy(path, self._files))
         except PolicyError as exc:
             return PolicyFile(path.name, None, exc)
+
+
+def _stamp_of_all(directory: Path) -> _Stamp:
+    """Return the stamp of *directory*, empty where it cannot be listed.
+
+    Each challenge and each answer asks for it: one look at each file, however many policies there
+    are.
+    """
+    try:
+        with os.scandir(directory) as found:
+            return tuple(sorted((one.name, stamp_of(one)) for one in found if one.is_file()))
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return ()
 
 
 def read_policy(path: Path, files: FilesBeside | None = None) -> TimedPolicy:

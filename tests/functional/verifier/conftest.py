@@ -109,7 +109,8 @@ class Laboratory:
 
 
 #: On which databases a test that names none runs: all of them would take twice as long.
-#: test_postgresql.py says which tests run on PostgreSQL; by hand all may.
+#: test_postgresql.py says which tests run on PostgreSQL; by hand all may, and on MariaDB by way of
+#: "mysqlclient" where that is installed.
 DATABASES = os.environ.get("E2ETRUST_TEST_DATABASES", "sqlite,mariadb").split(",")
 
 
@@ -121,7 +122,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return request.getfixturevalue("galera").new_database()[0]
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/verifier.sqlite"
-    return request.getfixturevalue("mariadb").new_database()
+    url = request.getfixturevalue("mariadb").new_database()
+    return url.replace("pymysql", "mysqldb") if request.param == "mysqlclient" else url
 
 
 @pytest.fixture(scope="session")
