@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import logging
-import threading
+import time
 from collections import Counter
 from datetime import timedelta
 
@@ -26,42 +25,26 @@ from e2etrust_verifier.trust.challenge_keys import DRAWS_FOR
 from e2etrust_verifier.trust.closed_nonces import ClosedNonces
 from e2etrust_verifier.trust.surroundings import Surroundings
 
-LOG = logging.getLogger(__name__)
-
 _PRUNE_EVERY = 60.0
 _LEASES_KEPT = timedelta(days=1)
 
 
 class Housekeeper:
-    """A thread; several workers may each have one, they do not disturb each other."""
+    """Several workers may each have one, they do not disturb each other."""
 
-    def __init__(self, around: Surroundings, interval: float) -> None:
+    def __init__(self, around: Surroundings) -> None:
         self._around = around
-        self._interval = interval
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+        self._closed = ClosedNonces(around)
+        self._pruned_at = float("-inf")
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join(timeout=10)
-
-    def _run(self) -> None:
-        since_pruned = _PRUNE_EVERY
-        closed = ClosedNonces(self._around)
-        while not self._stopping.wait(self._interval):
-            since_pruned += self._interval
-            try:
-                leases.sweep(self._around)
-                if since_pruned >= _PRUNE_EVERY:
-                    closed.advance()
-                    prune(self._around)
-                    since_pruned = 0.0
-            except Exception as exc:
-                # The database may be away; it is tried again, and nothing is trusted by it.
-                LOG.warning("housekeeping: %s: %s", type(exc).__name__, exc)
+    def once(self) -> bool:
+        """End leases that ran out, and prune at times; never more to be done at once."""
+        leases.sweep(self._around)
+        if time.monotonic() - self._pruned_at >= _PRUNE_EVERY:
+            self._closed.advance()
+            prune(self._around)
+            self._pruned_at = time.monotonic()
+        return False
 
 
 def prune(around: Surroundings) -> None:

@@ -24,8 +24,9 @@ from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.db.errors import told
 from e2etrust_verifier.heartbeat import Heartbeat
 from e2etrust_verifier.housekeeping import Housekeeper
-from e2etrust_verifier.notify.courier import Round, rounds
+from e2etrust_verifier.notify.courier import rounds
 from e2etrust_verifier.placement import Traits
+from e2etrust_verifier.round import Round
 from e2etrust_verifier.rpc.endpoint import VerifierEndpoint
 from e2etrust_verifier.rpc.server import make_server
 from e2etrust_verifier.service_clients import adapter_of
@@ -63,13 +64,14 @@ def serve(conf: cfg.ConfigOpts, stop: threading.Event) -> None:
     keeper = _trait_keeper(conf, database)
     around = build.surroundings(conf, database, _waker(keeper))
     server = make_server(conf, VerifierEndpoint(around), build.answer_signer(conf))
-    housekeeper = Housekeeper(around, conf.verifier.sweep_interval)
+    housekeeper = Housekeeper(around)
+    housekeeping = Round("housekeeping", housekeeper.once, conf.verifier.sweep_interval)
     tellers = rounds(database, telling.destinations(conf), around.now, conf.outbox.interval)
     revoker = revoking.reconciler(conf, database, around.now)
     if revoker is not None:
         tellers.append(Round("revocation", revoker.once, conf.revocation.interval))
     heartbeat = Heartbeat(database, around.now, lambda: worker_policies.tell(around.policies))
-    housekeeper.start()
+    housekeeping.start()
     if keeper is not None:
         keeper.start()
     for teller in tellers:
@@ -84,7 +86,7 @@ def serve(conf: cfg.ConfigOpts, stop: threading.Event) -> None:
     heartbeat.stop()
     server.stop()
     server.wait()
-    housekeeper.stop()
+    housekeeping.stop(10.0)
     for teller in tellers:
         teller.stop()
     if keeper is not None:

@@ -8,7 +8,6 @@ again when its claim is over, so everything is told at least once.
 from __future__ import annotations
 
 import logging
-import threading
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -21,6 +20,7 @@ from e2etrust_verifier.db.models import Outbox
 from e2etrust_verifier.notify import kinds
 from e2etrust_verifier.notify.destination import DeliveryFailed, DeliveryRefused, Destination
 from e2etrust_verifier.notify.notice import Notice
+from e2etrust_verifier.round import Round
 
 LOG = logging.getLogger(__name__)
 
@@ -121,40 +121,6 @@ def _notice(row: Outbox) -> Notice:
         instance=row.instance,
         codes=row.codes.split(),
     )
-
-
-class Round:
-    """A thread that does *once* again and again, every *interval* seconds or while there is more.
-
-    What fails is logged and tried again: the database may be away.
-    """
-
-    def __init__(self, name: str, once: Callable[[], bool], interval: float) -> None:
-        self._once = once
-        self._interval = interval
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def ask_to_stop(self) -> None:
-        """Begin nothing more.  Returns at once."""
-        self._stopping.set()
-
-    def stop(self, timeout: float = 5.0) -> None:
-        """End; what a slow destination keeps longer is told again by another worker."""
-        self._stopping.set()
-        self._thread.join(timeout)
-
-    def _run(self) -> None:
-        more = False
-        while not (self._stopping.is_set() if more else self._stopping.wait(self._interval)):
-            try:
-                more = self._once()
-            except Exception as exc:
-                LOG.warning("%s: %s: %s", self._thread.name, type(exc).__name__, exc)
-                more = False
 
 
 def rounds(

@@ -19,8 +19,9 @@ from e2etrust_verifier.cmd import telling
 from e2etrust_verifier.db import events, migration, outbox
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.notify.bus import KIND, NotificationDriverUnknown
-from e2etrust_verifier.notify.courier import Courier, Round, Sorter, rounds
+from e2etrust_verifier.notify.courier import Courier, Sorter, rounds
 from e2etrust_verifier.notify.notice import Notice
+from e2etrust_verifier.round import Round
 from e2etrust_verifier.trust import records
 from e2etrust_verifier.trust.surroundings import utc_now
 from tests.functional.rabbitmq_fixture import Broker
