@@ -63,8 +63,15 @@ class FilesBeside:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._read: dict[str, tuple[FileStamp, Allowlist]] = {}
+        self._asked: set[str] = set()
+
+    def forget_unasked(self) -> None:
+        """Forget allowlists that nobody asked for since the last time: each may be of millions."""
+        self._read = {name: read for name, read in self._read.items() if name in self._asked}
+        self._asked.clear()
 
     def allowlist(self, name: str) -> Allowlist:
+        self._asked.add(name)
         path = self._directory / name
         try:
             stamp = stamp_of(path)

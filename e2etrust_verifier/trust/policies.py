@@ -64,6 +64,7 @@ class PolicyStore:
                 there = [self._directory / name for name, _ in stamp]
                 paths = [path for path in there if path.suffix == ".yaml"]
                 self._read = [self._file(path) for path in paths]
+                self._files.forget_unasked()
                 # What cannot be read may be so by more than its contents: it is tried again.
                 bad = any(file.fault is not None for file in self._read)
                 self._stamp = None if bad else stamp

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import gc
 import os
+import weakref
 from datetime import UTC, datetime
 
 import pytest
@@ -79,6 +81,22 @@ def test_allowlist_of_the_same_size_and_time_is_another_one_all_the_same(tmp_pat
     before = store.policy_for("host1", NOW).fingerprint
     replaced(listed, f"{'1' * 64}  /bin/a\n")
     assert store.policy_for("host1", NOW).fingerprint != before
+
+
+def test_allowlist_that_no_policy_names_any_more_takes_no_memory(tmp_path):
+    store = PolicyStore(tmp_path)
+    gone = []
+    for release in ("one", "two", "three"):
+        name = f"{release}.sha256"
+        (tmp_path / name).write_text(f"{'ab' * 32}  /usr/bin/{release}\n")
+        (tmp_path / "a.yaml").write_text(
+            POLICY.format(name="one", hosts="*") + f"ima: {{allow: [{name}]}}\n"
+        )
+        (allowed,) = store.policy_for("host1", NOW).ima.allowed
+        gone.append(weakref.ref(allowed))
+    del allowed
+    gc.collect()
+    assert [one() is None for one in gone] == [True, True, False]
 
 
 def test_one_malformed_file_lets_nobody_pass_and_is_named(tmp_path):
