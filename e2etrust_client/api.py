@@ -133,7 +133,7 @@ class AttestationClient:
         """
         found: list[HostState] = []
         while True:
-            left = None if limit is None else limit - len(found)
+            left = None if limit is None else min(limit - len(found), _LARGEST_PAGE)
             query = {
                 "state": state,
                 "name": name,

@@ -163,6 +163,16 @@ def test_history_and_events_are_read_beyond_the_largest_page(service, client):
     assert [one.id for one in client.host_history("h1", 2)] == [9, 8]
 
 
+def test_more_hosts_than_a_page_holds_are_asked_for_page_by_page(service, client):
+    def page(*names, more):
+        rows = [{"name": name, "state": "trusted"} for name in names]
+        return 200, {"hosts": rows, "hosts_links": [{"rel": "next", "href": "x"}] if more else []}
+
+    service.answers["GET", "/v1/hosts?limit=1000"] = page("h1", "h2", more=True)
+    service.answers["GET", "/v1/hosts?limit=1000&marker=h2"] = page("h3", more=False)
+    assert [host.name for host in client.hosts(limit=1500)] == ["h1", "h2", "h3"]
+
+
 def test_operators_decisions_are_sent_as_they_are(service, client):
     answer = (200, {"name": "h/1", "state": "held"})
     service.answers["POST", "/v1/hosts/h%2F1/action"] = answer
