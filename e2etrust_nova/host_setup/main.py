@@ -43,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except HostSetupError as exc:
         _tell_refusal(exc, as_json=arguments.json)
         return 1
+    except OSError as exc:
+        refusal = HostSetupError(f"{exc.filename}: {exc.strerror}")
+        _tell_refusal(refusal, as_json=arguments.json)
+        return 1
     _tell_done(done, arguments)
     return 0
 

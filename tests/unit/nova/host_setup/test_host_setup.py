@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -207,6 +208,19 @@ def test_directory_where_others_can_write_is_refused(root, capsys):
     assert call(root) == 1
     assert "chmod go-w" in capsys.readouterr().err
     assert not below(root, HOOK).exists()
+
+
+def test_undo_on_a_read_only_disk_is_told(root, capsys, monkeypatch):
+    assert call(root) == 0
+
+    def read_only(path, **_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "unlink", read_only)
+    assert call(root, "--undo", "--json") == 1
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])["error"]
+    assert told["code"] == "HOST_SETUP"
+    assert "Read-only file system" in told["reason"]
 
 
 def test_environment_without_the_hooks_command_is_refused(root, capsys):
