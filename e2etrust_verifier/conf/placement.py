@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from keystoneauth1 import loading
 from oslo_config import cfg
+
+from e2etrust_verifier.conf import account
 
 GROUP = cfg.OptGroup("placement", title="Placement traits")
 
@@ -38,20 +37,6 @@ OPTIONS = [
 
 def register(conf: cfg.ConfigOpts) -> None:
     conf.register_opts(OPTIONS, GROUP)
-    loading.register_session_conf_options(conf, GROUP.name)
-    loading.register_auth_conf_options(conf, GROUP.name)
-    loading.register_adapter_conf_options(conf, GROUP.name)
-    conf.set_default("service_type", "placement", GROUP.name)
+    account.register_service(conf, GROUP.name, "placement")
     for name, value in REPEATED.items():
         conf.set_default(name, value, GROUP.name)
-
-
-def documented() -> list[Any]:
-    """Return the options for the sample file."""
-    return [
-        *OPTIONS,
-        *loading.get_session_conf_options(),
-        *loading.get_auth_common_conf_options(),
-        *loading.get_auth_plugin_conf_options("password"),
-        *loading.get_adapter_conf_options(),
-    ]

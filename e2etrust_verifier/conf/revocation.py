@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from keystoneauth1 import loading
 from oslo_config import cfg, types
 
 from e2etrust_core.appraisal.patterns import HOST_PATTERN
+from e2etrust_verifier.conf import account
 
 GROUP = cfg.OptGroup("revocation", title="What is done about hosts that are not trusted")
 NOVA = cfg.OptGroup("nova", title="Nova, for [revocation]")
@@ -87,20 +85,7 @@ OPTIONS = [
 
 def register(conf: cfg.ConfigOpts) -> None:
     conf.register_opts(OPTIONS, GROUP)
-    loading.register_session_conf_options(conf, NOVA.name)
-    loading.register_auth_conf_options(conf, NOVA.name)
-    loading.register_adapter_conf_options(conf, NOVA.name)
-    conf.set_default("service_type", "compute", NOVA.name)
+    account.register_service(conf, NOVA.name, "compute")
     # Without one a Nova that hangs would hang the comparison.  Nova itself waits a minute for a
     # nova-compute that is dead and not yet seen to be.
     conf.set_default("timeout", 90, NOVA.name)
-
-
-def documented() -> list[Any]:
-    """Return the options of [nova] for the sample file."""
-    return [
-        *loading.get_session_conf_options(),
-        *loading.get_auth_common_conf_options(),
-        *loading.get_auth_plugin_conf_options("password"),
-        *loading.get_adapter_conf_options(),
-    ]
