@@ -33,6 +33,12 @@ def database(database_url):
     made.dispose()
 
 
+def bring_to(revision: str, connection: sa.Connection) -> None:
+    config = migration._config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
 def test_migrated_schema_equals_the_models(database):
     migration.sync(database)
     with database.engine.connect() as connection:
@@ -60,9 +66,7 @@ def test_hosts_that_fail_already_have_the_code_of_why(database):
     columns = ("host", "failed", *row)
     states = sa.table("host_states", *map(sa.column, columns))
     with database.engine.begin() as connection:
-        config = migration._config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0011")
+        bring_to("0011", connection)
         rows = [{"host": "red", "failed": failed, **row}, {"host": "good", "failed": "[]", **row}]
         connection.execute(sa.insert(states), rows)
     migration.sync(database)
@@ -72,10 +76,8 @@ def test_hosts_that_fail_already_have_the_code_of_why(database):
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_sync_waits_for_workers_that_write_meanwhile(database):
-    migration.sync(database)
     with database.engine.begin() as connection:
-        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0016'"))
-        connection.execute(sa.text("ALTER TABLE workers DROP COLUMN knows_schema"))
+        bring_to("0016", connection)
     synced: list[str] = []
     with database.engine.connect() as worker:
         worker.execute(sa.text("UPDATE generation SET value = value + 1"))
@@ -94,9 +96,7 @@ def test_tpm_that_two_hosts_have_already_is_that_of_the_first(database):
     table = sa.table("hosts", *map(sa.column, columns))
     named = [("b", b"1", "01"), ("a", b"1", "02"), ("c", b"2", "02"), ("d", b"1", "03")]
     with database.engine.begin() as connection:
-        config = migration._config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0018")
+        bring_to("0018", connection)
         rows = [
             {"name": name, "ek_public": ek, "enrolled_at": f"2026-01-{day} 00:00:00", **keys}
             for name, ek, day in named
