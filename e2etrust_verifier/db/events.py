@@ -25,6 +25,8 @@ TOLD_AT_ONCE = 16
 
 _LONGEST_ID = 64
 _LEVELS = {"info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+#: Place in a session's ``info``: events that go to the log when it is committed.
+_TOLD = "e2etrust events"
 
 
 def add(
@@ -38,7 +40,7 @@ def add(
     codes: tuple[str, ...] = (),
     ek_sha256: str | None = None,
 ) -> None:
-    """Write an event to the database and to the log.
+    """Write an event to the database and, once it is committed, to the log.
 
     *message* and *instance* may hold a host's own words.
 
@@ -48,13 +50,20 @@ def add(
     line = printable(message)
     if instance is not None:
         instance = printable(instance)[:_LONGEST_ID]
-    level = _LEVELS[kinds.kind(kind).priority]
-    LOG.log(level, "event %s host=%s server=%s: %s", kind, host, instance, line)
     event = Event(
         at=now, kind=kind, host=host, instance=instance, message=line, ek_sha256=ek_sha256
     )
     session.add(event)
     outbox.add(session, event, codes)
+    told = session.info.setdefault(_TOLD, [])
+    if not told:
+        sa.event.listen(session, "after_commit", _log, once=True)
+    told.append((_LEVELS[kinds.kind(kind).priority], kind, host, instance, line))
+
+
+def _log(session: Session) -> None:
+    for level, *told in session.info.pop(_TOLD):
+        LOG.log(level, "event %s host=%s server=%s: %s", *told)
 
 
 def add_refused(

@@ -36,6 +36,19 @@ def test_log_says_how_urgent_an_event_is_as_notifications_do(database, caplog, k
     assert [one.levelname for one in caplog.records if "event" in one.message] == [level]
 
 
+def test_what_a_void_transaction_did_is_in_no_log(database, caplog):
+    def work(session, *, fails: bool) -> None:
+        events.add(session, "host-failed", "words", now=NOW, host="host1")
+        if fails:
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        database.write(lambda s: work(s, fails=True))
+    assert not caplog.messages
+    database.write(lambda s: work(s, fails=False))
+    assert caplog.messages == ["event host-failed host=host1 server=None: words"]
+
+
 def test_nonsense_in_a_hosts_name_is_told_once_in_a_while(database):
     def told(host: str, message: str, seconds: int) -> None:
         now = NOW + timedelta(seconds=seconds)
