@@ -167,9 +167,18 @@ class Cloud(integrated_helpers.ProviderUsageBaseTestCase):
         self.api.put_service_force_down(service["id"], is_down)
 
     def restart(self, host: str) -> None:
-        """Nova wants it before a host whose servers were evacuated comes back."""
+        """Nova wants it before a host whose servers were evacuated comes back, and not sooner."""
+        _until(lambda: {} if self._evacuated(host) else None)
         self.computes[host] = self.restart_compute_service(self.computes[host])
         self.down(host, is_down=False)
+
+    def _evacuated(self, host: str) -> bool:
+        """Whether nothing of the host's is being built anew elsewhere."""
+        under_way = {"accepted", "pre-migrating"}
+        return not any(
+            one["source_compute"] == host and one["status"] in under_way
+            for one in self.api.api_get("/os-migrations").body["migrations"]
+        )
 
     def refused_move(self, server: Server, action: str) -> None:
         self._assert_resize_migrate_action_fail(server, action, "NoValidHost")
