@@ -14,6 +14,7 @@ from e2etrust_core.messages import Refusal
 from e2etrust_verifier.db import errors
 from e2etrust_verifier.db.group_commit import RETRIED
 from e2etrust_verifier.trust.errors import of_database
+from e2etrust_verifier.trust.signing_keys import SigningKeyError
 
 LOG = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ def install(app: falcon.App) -> None:
     app.add_error_handler(Exception, _unforeseen)
     app.add_error_handler(falcon.HTTPError, _falcon)
     app.add_error_handler(E2ETrustError, _ours)
+    app.add_error_handler(SigningKeyError, _signing_key)
     for kind in RETRIED:
         app.add_error_handler(kind, _database)
 
@@ -81,6 +83,15 @@ def _ours(_req: falcon.Request, resp: falcon.Response, exc: E2ETrustError, _para
     else:
         status = falcon.HTTP_409
     _answer(resp, status, Refusal(exc.code, exc.reason, exc.remedy))
+
+
+def _signing_key(
+    _req: falcon.Request, resp: falcon.Response, exc: SigningKeyError, _params: object
+) -> None:
+    # Which file it is, and what is wrong with it, concerns only who keeps the service.
+    LOG.error("request refused: %s", exc)
+    refusal = Refusal(exc.code, "the service cannot use its signing key", "tell the operator")
+    _answer(resp, falcon.HTTP_503, refusal)
 
 
 def _database(_req: falcon.Request, resp: falcon.Response, exc: Exception, _params: object) -> None:

@@ -89,6 +89,14 @@ def test_health_versions_and_keys_need_no_token(client):
     assert "d" not in key
 
 
+def test_what_is_wrong_with_a_signing_key_is_told_in_the_log_alone(client, tmp_path, caplog):
+    (tmp_path / "key.pem").unlink()
+    answer = client.simulate_get("/v1/jwks")
+    assert (answer.status_code, answer.json["error"]["code"]) == (503, "SIGNING_KEY")
+    assert "key.pem" not in answer.text
+    assert "key.pem" in caplog.text
+
+
 def test_metrics_need_no_token_and_count_the_fleet(client):
     text = client.simulate_get("/metrics").text
     found = {one.name: one for one in text_string_to_metric_families(text)}
