@@ -19,7 +19,7 @@ DEFAULT_FILE = "/etc/e2etrust/verifier.conf"
 #: not make one process faster.  Each keeps a connection to the database: beyond max_pool_size one
 #: would be opened and closed for every transaction.
 THREADS = 16
-DEFAULT_DATABASE = "sqlite:////var/lib/e2etrust/verifier.sqlite"
+DEFAULT_DATABASE = "sqlite:////var/lib/e2etrust-verifier/verifier.sqlite"
 
 
 class ConfigurationError(E2ETrustError):

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from e2etrust_verifier.conf.load import DEFAULT_DATABASE
+
 ROOT = Path(__file__).resolve().parents[2]
 UNITS = sorted((ROOT / "etc/systemd").glob("*.service"))
 
@@ -40,12 +42,26 @@ def test_systemd_finds_nothing_wrong_with_a_unit(unit, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def service_of(unit):
+    parsed = ConfigParser(strict=False, interpolation=None)
+    parsed.optionxform = str  # type: ignore[assignment,method-assign]
+    parsed.read(unit)
+    return parsed["Service"]
+
+
+def test_agent_and_verifier_of_one_machine_share_no_directory():
+    """The agent's are root's and the verifier's another account's: systemd gives them to one."""
+    agent, verifier = (
+        service_of(ROOT / f"etc/systemd/e2etrust-{name}.service") for name in ("agent", "verifier")
+    )
+    for kind in ("StateDirectory", "RuntimeDirectory", "LogsDirectory", "CacheDirectory"):
+        assert agent.get(kind) is None or agent.get(kind) != verifier.get(kind)
+    assert f"/var/lib/{verifier['StateDirectory']}/" in DEFAULT_DATABASE
+
+
 def test_every_unit_keeps_its_files_to_itself():
     for unit in UNITS:
-        parsed = ConfigParser(strict=False, interpolation=None)
-        parsed.optionxform = str  # type: ignore[assignment,method-assign]
-        parsed.read(unit)
-        service = parsed["Service"]
+        service = service_of(unit)
         assert (service["UMask"], service["ProtectSystem"]) == ("0077", "strict")
         assert service["NoNewPrivileges"] == "yes"
         assert service["LimitCORE"] == "0"
@@ -54,10 +70,7 @@ def test_every_unit_keeps_its_files_to_itself():
 
 def test_qemu_passes_to_the_views_below_the_agents_directory():
     """QEMU has an account of its own; its disk's base is in /run/e2etrust/disks."""
-    parsed = ConfigParser(strict=False, interpolation=None)
-    parsed.optionxform = str  # type: ignore[assignment,method-assign]
-    parsed.read(ROOT / "etc/systemd/e2etrust-agent.service")
-    service = parsed["Service"]
+    service = service_of(ROOT / "etc/systemd/e2etrust-agent.service")
     assert service["RuntimeDirectory"] == "e2etrust"
     # Passing, not listing: what else is there has its own mode.
     assert service["RuntimeDirectoryMode"] == "0711"
