@@ -125,14 +125,16 @@ def _patience(context: dict[str, Any]) -> float | None:
 
 
 def _transport(conf: cfg.ConfigOpts) -> Any:
-    """Return the transport; it gives a reply up whose queue is gone, unless *conf* has it wait.
+    """Return the transport; it forgets a reply whose queue is gone, unless *conf* says otherwise.
 
     oslo.messaging waits a minute for that queue and holds a thread meanwhile: callers that died, or
-    never were, would stop a worker.
+    never were, would stop a worker.  And it answers none who has that queue for another minute:
+    after a broker's restart a host may ask before its queue is there again.
     """
     rpc_transport(conf)  # has the driver's options registered
     with contextlib.suppress(cfg.NoSuchOptError, cfg.NoSuchGroupError):  # of another driver
         conf.set_default("kombu_missing_consumer_retry_timeout", 0, "oslo_messaging_rabbit")
+        conf.set_default("direct_mandatory_flag", False, "oslo_messaging_rabbit")
     return rpc_transport(conf)
 
 

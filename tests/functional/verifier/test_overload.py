@@ -8,6 +8,8 @@ import threading
 import time
 import uuid
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import amqp
@@ -87,28 +89,31 @@ def test_busy_worker_refuses_by_type_serves_launches_and_recovers(service, call)
     assert not made.manage("event", "list", "--kind", "lease-expired", "-f", "json")
 
 
-def leave_calls(url: str, count: int) -> None:
-    """Ask *count* times for a challenge, to be answered to a queue that is not there."""
+@contextmanager
+def connected(url: str) -> Iterator[amqp.Channel]:
     parts = urlsplit(url)
     connection = amqp.Connection(
         f"{parts.hostname}:{parts.port}", userid=parts.username, password=parts.password
     )
     connection.connect()
-    channel = connection.channel()
-    for _ in range(count):
-        key = uuid.uuid4().hex
-        inner = {
-            "method": "challenge",
-            "args": {"request": {"host": "host1", "purpose": "attest"}},
-            "version": "1.0",
-            "_msg_id": key,
-            "_unique_id": key,
-            "_reply_q": "reply_nobody",
-        }
-        body = json.dumps({"oslo.version": "2.0", "oslo.message": json.dumps(inner)})
-        message = amqp.Message(body, content_type="application/json", content_encoding="utf-8")
-        channel.basic_publish(message, exchange=EXCHANGE, routing_key=VERIFIER_TOPIC)
+    yield connection.channel()
     connection.close()
+
+
+def leave_call(channel: amqp.Channel) -> None:
+    """Ask for a challenge, to be answered to the queue ``reply_late``."""
+    key = uuid.uuid4().hex
+    inner = {
+        "method": "challenge",
+        "args": {"request": {"host": "host1", "purpose": "attest"}},
+        "version": "1.0",
+        "_msg_id": key,
+        "_unique_id": key,
+        "_reply_q": "reply_late",
+    }
+    body = json.dumps({"oslo.version": "2.0", "oslo.message": json.dumps(inner)})
+    message = amqp.Message(body, content_type="application/json", content_encoding="utf-8")
+    channel.basic_publish(message, exchange=EXCHANGE, routing_key=VERIFIER_TOPIC)
 
 
 def test_callers_that_are_gone_hold_up_nobody(service, call, rabbitmq):  # noqa: F811
@@ -116,9 +121,26 @@ def test_callers_that_are_gone_hold_up_nobody(service, call, rabbitmq):  # noqa:
     narrow(made.conf)
     process = made.start()
     host = enrolled(tpm, call)
-    leave_calls(rabbitmq.url, 12)
-    assert host.attest().trusted
+    with connected(rabbitmq.url) as channel:
+        for _ in range(12):
+            leave_call(channel)
+        assert host.attest().trusted
     assert made.stop(process) == 0
+
+
+def test_caller_whose_queue_comes_late_is_answered_from_then_on(service, call, rabbitmq):  # noqa: F811
+    """As that of a host which asks before it is whole again, when the broker was restarted."""
+    made, tpm = service
+    narrow(made.conf)
+    made.start()
+    host = enrolled(tpm, call)
+    with connected(rabbitmq.url) as channel:
+        leave_call(channel)
+        assert host.attest().trusted
+        channel.queue_declare("reply_late", exclusive=True)
+        leave_call(channel)
+        assert host.attest().trusted
+        assert channel.basic_get("reply_late", no_ack=True) is not None
 
 
 def test_beyond_its_length_the_line_refuses_all_and_nothing_is_lost(service, call):  # noqa: F811
