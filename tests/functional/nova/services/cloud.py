@@ -73,6 +73,9 @@ class Cloud(integrated_helpers.ProviderUsageBaseTestCase):
             group="filter_scheduler",
         )
         self.flags(instances=-1, cores=-1, ram=-1, group="quota")
+        # Services do not say that they live: with that, locks of two of Nova's fixtures
+        # (DatabaseWriteLock, CellDatabases) can wait for each other for ever.
+        self.flags(report_interval=0, service_down_time=3600)
         self.flags(api_paste_config=str(Path(sys.prefix) / "etc/nova/api-paste.ini"), group="wsgi")
         weights = {f"host{number}": number for number in range(1, 6)}
         self.useFixture(nova_fixtures.HostNameWeigherFixture(weights=weights))
