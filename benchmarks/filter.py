@@ -27,6 +27,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
+from unittest import mock
 
 warnings.simplefilter("ignore", DeprecationWarning)
 
@@ -73,6 +74,12 @@ class LeasingVerifier:
         if since == 0:
             return LeaseDelta(1, True, self._all)
         return LeaseDelta(since + 1, False, [HostTrust("host1", 3600.0, level=LEVEL)])
+
+
+def answering(leased: int) -> Callable[..., LeasingVerifier]:
+    """Return what makes the client of a verifier that leases so many hosts."""
+    verifier = LeasingVerifier(leased)
+    return lambda *_args, **_kwargs: verifier
 
 
 def host_states(asking: int = 0) -> list[host_manager.HostState]:
@@ -155,12 +162,11 @@ def measure() -> list[Figure]:
     if len(handler.get_filtered_objects([compute], plain.states, plain.spec)) != HOSTS:
         sys.exit("ComputeFilter refuses hosts that are up")
     for name, side in asked.items():
-        verifier = LeasingVerifier(side.leased)
-        filters.VerifierClient = lambda *_a, _v=verifier, **_k: _v  # type: ignore[misc,assignment]
         one = filters.TrustedHostFilter()
         compared[name] = (one, side)
         # It makes its connection with the first request.
-        passed = len(handler.get_filtered_objects([one], side.states, side.spec))
+        with mock.patch.object(filters, "verifier_client", answering(side.leased)):
+            passed = len(handler.get_filtered_objects([one], side.states, side.spec))
         if passed != side.passes:
             sys.exit(f"{name} does not what it should: {passed} of {side.passes} pass")
     times: dict[Any, list[float]] = collections.defaultdict(list)
@@ -202,10 +208,10 @@ class Weighing:
 def measure_weigher() -> Weighing:
     spec = request({"trust:trusted_host": "trusted"})
     states = [weights.WeighedHost(state, 0.0) for state in host_states()]
-    verifier = LeasingVerifier(HOSTS)
-    weighers.VerifierClient = lambda *_a, **_k: verifier  # type: ignore[misc,assignment]
     ours, nova = weighers.FreshnessWeigher(), ram.RAMWeigher()
-    if min(ours.weigh_objects(states, spec)) <= 0:
+    with mock.patch.object(weighers, "verifier_client", answering(HOSTS)):
+        shortest = min(ours.weigh_objects(states, spec))
+    if shortest <= 0:
         sys.exit("FreshnessWeigher finds no lease where there is one")
     times: dict[str, list[float]] = collections.defaultdict(list)
     for _ in range(ROUNDS):
