@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from e2etrust_client import given_file
 from e2etrust_client.errors import FileError
 from e2etrust_core.errors import E2ETrustError
 from e2etrust_core.evidence.ek_certificate import read_ek_certificate_file
@@ -31,7 +32,7 @@ def read_ek_file(path: Path) -> EkFile:
     :raises FileError: it cannot be read, or is no certificate of a key that agents use.
     """
     try:
-        leaf = read_ek_certificate_file(_read(path))
+        leaf = read_ek_certificate_file(given_file.read(path, _LARGEST))
         maker, fingerprint = manufacturer_of(leaf.der)
         areas = ek_areas_of(leaf.key)
     except E2ETrustError as exc:
@@ -48,14 +49,3 @@ def read_ek_file(path: Path) -> EkFile:
         f" {fingerprint}; not verified"
     )
     return EkFile([ek_sha256(area) for area in areas.values()], told)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST + 1)
-    except OSError as exc:
-        raise FileError(f"{path} cannot be read: {exc.strerror}") from None
-    if len(data) > _LARGEST:
-        raise FileError(f"{path} is larger than {_LARGEST} bytes: no certificate")
-    return data

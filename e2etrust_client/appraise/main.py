@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
+from e2etrust_client import given_file
 from e2etrust_client.appraise.checks import Outcome, Question, appraise_recorded
 from e2etrust_client.appraise.events import ToldEvent, as_line, told_events
 from e2etrust_client.appraise.folder import read_folder
-from e2etrust_client.errors import FileError
 from e2etrust_core.appraisal.policy import parse_policy
 from e2etrust_core.appraisal.policy_ima import FilesBeside
 from e2etrust_core.appraisal.policy_windows import parse_moment
@@ -25,7 +25,7 @@ from e2etrust_core.errors import E2ETrustError, InputError, PolicyError
 TRUSTED, NOT_TRUSTED, UNREADABLE = 0, 1, 2
 _MAX_NONCE = 64
 #: Bytes that are read of a file that an option names.
-_MAX_GIVEN = 16 * 1024 * 1024
+_MOST = 16 * 1024 * 1024
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -103,17 +103,17 @@ def _question(arguments: argparse.Namespace, at: datetime) -> Question:
     if arguments.policy is not None:
         beside = FilesBeside(arguments.policy.parent)
         try:
-            policy = parse_policy(_read(arguments.policy).decode(), beside, at)
+            policy = parse_policy(given_file.read(arguments.policy, _MOST).decode(), beside, at)
         except UnicodeDecodeError:
             raise PolicyError("the policy is not text") from None
     authorities = None
     if arguments.ek_ca:
-        authorities = b"\n".join(_read(path) for path in arguments.ek_ca)
+        authorities = b"\n".join(given_file.read(path, _MOST) for path in arguments.ek_ca)
     measurement = arguments.launch_measurement
     return Question(
         policy=policy,
         nonce=None if arguments.nonce is None else _nonce(arguments.nonce),
-        launch_measurement=None if measurement is None else _read(measurement),
+        launch_measurement=None if measurement is None else given_file.read(measurement, _MOST),
         ek_authorities=authorities,
     )
 
@@ -133,17 +133,6 @@ def _nonce(text: str) -> bytes:
     if not 1 <= len(nonce) <= _MAX_NONCE:
         raise InputError(f"the nonce is 1 to {_MAX_NONCE} bytes in hexadecimal digits")
     return nonce
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_GIVEN + 1)
-    except OSError as exc:
-        raise FileError(f"{path} cannot be read: {exc.strerror}") from None
-    if len(data) > _MAX_GIVEN:
-        raise FileError(f"{path} is larger than {_MAX_GIVEN} bytes")
-    return data
 
 
 def _as_text(outcome: Outcome, events: list[ToldEvent] | None) -> str:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import yaml
 from osc_lib.command import command
 
+from e2etrust_client import given_file
 from e2etrust_client.api import AttestationClient
 from e2etrust_client.errors import FileError
 from e2etrust_client.osc.plugin import client_of
@@ -208,7 +209,7 @@ class ImportKeylimePolicy(command.Command):
             raise FileError(
                 f"--name {parsed_args.name} is no file name", remedy="letters, digits, dots, dashes"
             )
-        found = read_keylime_policy(_read_bytes(parsed_args.file), parsed_args.name)
+        found = read_keylime_policy(given_file.read(parsed_args.file, MAX_POLICY), parsed_args.name)
         write_new(parsed_args.directory, found.files)
         self.app.stdout.write(yaml.safe_dump(found.sections, sort_keys=False, allow_unicode=True))
         _tell(found.words)
@@ -268,15 +269,6 @@ def _moment(text: str) -> datetime:
         return parse_moment(text)
     except PolicyError as exc:
         raise argparse.ArgumentTypeError(exc.reason) from None
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > MAX_POLICY:
-            raise FileError(f"{path} is larger than {MAX_POLICY} bytes")
-        return path.read_bytes()
-    except OSError as exc:
-        raise FileError(f"{path} cannot be read: {exc.strerror}") from None
 
 
 def _read(path: Path) -> str:
