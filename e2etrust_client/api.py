@@ -147,8 +147,8 @@ class AttestationClient:
             params = {k: v for k, v in query.items() if v is not None}
             page = self._call(_Hosts, "GET", "/v1/hosts", params=params)
             found += page.hosts
-            more = any(link.rel == "next" for link in page.hosts_links) and page.hosts
-            if not more or (limit is not None and len(found) >= limit):
+            full = limit is not None and len(found) >= limit
+            if full or not _goes_on(page.hosts, page.hosts_links):
                 return found
             marker = page.hosts[-1].name
 
@@ -215,7 +215,7 @@ class AttestationClient:
             params = {"marker": found[-1].host} if found else {}
             page = self._call(_Inventory, "GET", "/v1/inventory", params=params)
             found += page.inventory
-            if not page.inventory or not any(link.rel == "next" for link in page.inventory_links):
+            if not _goes_on(page.inventory, page.inventory_links):
                 return found
 
     def expected_host(self, name: str) -> tuple[ExpectedHost, str]:
@@ -249,7 +249,7 @@ class AttestationClient:
             params = {"marker": found[-1].host} if found else {}
             page = self._call(_Enrolments, "GET", "/v1/enrolments", params=params)
             found += page.enrolments
-            if not page.enrolments or not any(x.rel == "next" for x in page.enrolments_links):
+            if not _goes_on(page.enrolments, page.enrolments_links):
                 return found
 
     def enrolment(self, name: str) -> Enrolment:
