@@ -6,6 +6,8 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
+from dataclasses import dataclass
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
@@ -27,6 +29,23 @@ HOST_UNKNOWN = "HOST_UNKNOWN"
 JITTER = 0.2
 #: No lease of any policy lasts longer: whoever says otherwise is not believed.
 _LONGEST_SLEEP = 3600.0
+#: A challenge that came with a lease is answered before so much of its time is over: the rest is
+#: for the quote and its way.
+_ANSWERED_WITHIN = 5 / 6
+#: It counts no more: of the host or its policy something changed since, or too much time went by.
+_OUTDATED = frozenset({"NONCE_UNKNOWN", "EVIDENCE_STALE"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A challenge that is not answered yet; ``until`` is on the monotonic clock."""
+
+    challenge: messages.Challenge
+    until: float
+
+    @property
+    def seconds_left(self) -> float:
+        return self.until - time.monotonic()
 
 
 class AttestationLoop:
@@ -45,6 +64,7 @@ class AttestationLoop:
         self._board = board
         self._backoff = backoff
         self._start_jitter = start_jitter
+        self._held: _Held | None = None
         self._one_at_a_time = threading.Lock()
         self._wake = threading.Event()
         self._stopping = False
@@ -92,11 +112,30 @@ class AttestationLoop:
         LOG.info("host %s %s", self._attester.identity.host, "enrolled" if new else "is enrolled")
 
     def _attest(self) -> messages.AttestResult:
-        host = self._attester.identity.host
-        challenge = self._verifier.challenge(messages.ChallengeRequest(host, "attest"))
+        # Taken: it is good for one answer, whatever becomes of that.
+        held, self._held = self._held, None
+        if held is not None and held.seconds_left > 0:
+            try:
+                return self._answer(held.challenge, given=True)
+            except messages.RemoteRefusal as exc:
+                if exc.retry_after is not None:
+                    self._held = held  # nobody looked at the answer
+                if exc.code not in _OUTDATED:
+                    raise
+                LOG.info("the challenge that came with the lease counts no more: %s", exc.code)
+        asked = messages.ChallengeRequest(self._attester.identity.host, "attest")
+        return self._answer(self._verifier.challenge(asked), given=False)
+
+    def _answer(self, challenge: messages.Challenge, *, given: bool) -> messages.AttestResult:
         evidence = self._attester.evidence(challenge, attest_binding)
-        pins = self._verifier.pins_keys
-        return self._verifier.attest(messages.AttestRequest(host, challenge.nonce, evidence, pins))
+        host, pins = self._attester.identity.host, self._verifier.pins_keys
+        answer = messages.AttestRequest(host, challenge.nonce, evidence, pins, given)
+        sent = time.monotonic()
+        result = self._verifier.attest(answer)
+        if (following := result.challenge) is not None:
+            # It was drawn after this was sent, so it ends no sooner.
+            self._held = _Held(following, sent + following.expires_in * _ANSWERED_WITHIN)
+        return result
 
     def _tell(self, result: messages.AttestResult) -> None:
         if result.trusted and result.lease is not None:
@@ -131,6 +170,8 @@ class AttestationLoop:
                 LOG.exception("attestation failed in an unforeseen way")
                 result = None
             again_in = result.again_in if result is not None else 5.0
+            if (held := self._held) is not None:
+                again_in = min(again_in, held.seconds_left)
             self._sleep(again_in * random.uniform(1 - JITTER, 1))  # noqa: S311 - jitter
 
     def _sleep(self, seconds: float) -> None:

@@ -164,12 +164,17 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class AttestRequest:
-    """``pins_verifier``: the agent takes only signed answers; for the operator to know, no more."""
+    """``pins_verifier``: the agent takes only signed answers; for the operator to know, no more.
+
+    ``given``: the challenge came with the lease before.  So nothing of this was admitted yet,
+    and a busy verifier refuses it as it would refuse the question for a challenge.
+    """
 
     host: str
     nonce: bytes
     evidence: HostEvidence
     pins_verifier: bool = False
+    given: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,13 +188,18 @@ class LeaseGrant:
 
 @dataclass(frozen=True, slots=True)
 class AttestResult:
-    """``lease`` is None where the verdict is not trusted; ``checks`` says why."""
+    """``lease`` is None where the verdict is not trusted; ``checks`` says why.
+
+    ``challenge`` is the host's next one, where it may still be open when the host comes again: that
+    spares it the call.
+    """
 
     trusted: bool
     checks: list[CheckResult]
     lease: LeaseGrant | None = None
     #: Seconds after which the host should attest again, also after a failure.
     again_in: float = 30.0
+    challenge: Challenge | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,10 +48,11 @@ def urgency_of(message: dict[str, Any]) -> Urgency:
         return Urgency.ROUTINE
     if method in _LAUNCH:
         return Urgency.LAUNCH
-    if method in _ANSWER:
-        return Urgency.ANSWER
     request = arguments.get("request") if isinstance(arguments, dict) else None
-    if method == "challenge" and isinstance(request, dict) and request.get("purpose") == "launch":
+    said = request if isinstance(request, dict) else {}
+    if method in _ANSWER:
+        return Urgency.ROUTINE if said.get("given") is True else Urgency.ANSWER
+    if method == "challenge" and said.get("purpose") == "launch":
         return Urgency.LAUNCH
     return Urgency.ROUTINE
 

@@ -22,8 +22,9 @@ from e2etrust_core.appraisal.model import CheckResult, HostPolicy
 from e2etrust_core.appraisal.policy import selection_of
 from e2etrust_core.evidence.model import MAX_DOMAINS, HostEvidence, PcrSelection, RunningDomain
 from e2etrust_verifier.db import answers, events, hosts, launches, verdicts
+from e2etrust_verifier.db import policy_versions as versions
 from e2etrust_verifier.db.group_commit import HostWork
-from e2etrust_verifier.db.models import Host, HostState, Launch
+from e2etrust_verifier.db.models import Host, HostState, Launch, PolicyVersion
 from e2etrust_verifier.trust import challenges, outcomes, policy_versions, standing
 from e2etrust_verifier.trust.challenges import Drawn
 from e2etrust_verifier.trust.errors import EvidenceStale, HostUnknown, NonceUnknown, TrustError
@@ -46,6 +47,8 @@ class Case:
     policy: HostPolicy
     #: Launches on this host that ran, or may have, when the challenge was drawn.
     launches: list[Launch]
+    #: What was applied before under the policy's name.
+    applied: PolicyVersion | None
 
     @property
     def selection(self) -> PcrSelection:
@@ -82,17 +85,21 @@ class _Answered:
     host: str
     nonce: bytes
     challenge: Drawn | None
+    policy: HostPolicy | None
     since: datetime
     record: Host | None = None
     launches: list[Launch] = field(default_factory=list)
+    applied: PolicyVersion | None = None
     used: bool = False
 
 
 def _read_nonce(around: Surroundings, host: str, nonce: bytes, purpose: str) -> _Answered:
     check_host_name(host)
-    challenge = challenges.read(around, nonce, host, purpose)
-    since = around.now() if challenge is None else challenge.issued_at
-    return _Answered(host, nonce, challenge, since)
+    challenge, now = challenges.read(around, nonce, host, purpose), around.now()
+    if challenge is None:
+        return _Answered(host, nonce, None, None, now)
+    policy = around.policies.policy_for(host, now)
+    return _Answered(host, nonce, challenge, policy, challenge.issued_at)
 
 
 def _records(session: Session, asked: list[_Answered]) -> list[_Answered]:
@@ -100,24 +107,31 @@ def _records(session: Session, asked: list[_Answered]) -> list[_Answered]:
     found = hosts.find_several(session, (one.host for one in asked))
     granted = launches.of_hosts(session, [(one.host, one.since) for one in asked])
     used = answers.used(session, (one.nonce for one in asked))
+    applied = versions.find_several(session, (one.policy.name for one in asked if one.policy))
     return [
-        replace(one, record=found.get(one.host), launches=granted[n], used=one.nonce in used)
+        replace(
+            one,
+            record=found.get(one.host),
+            launches=granted[n],
+            applied=applied.get(one.policy.name) if one.policy else None,
+            used=one.nonce in used,
+        )
         for n, one in enumerate(asked)
     ]
 
 
 def _case(around: Surroundings, answered: _Answered) -> Case:
-    host, challenge = answered.host, answered.challenge
+    host, challenge, policy = answered.host, answered.challenge, answered.policy
     if answered.record is None:
         raise HostUnknown(f"host {host} is not enrolled")
-    if challenge is None or answered.used:
+    if challenge is None or policy is None or answered.used:
         raise _nonce_unknown(around, host)
-    policy = around.policies.policy_for(host, around.now())
     if challenge.policy != policy.fingerprint:
         # Answers to the old questions: neither a pass nor a failure of the new policy.  So what was
         # found to be no older policy when the challenge was drawn need not be looked up again.
         raise EvidenceStale("the host's policy changed after this challenge was drawn")
-    return Case(answered.record, answered.nonce, challenge, policy, answered.launches)
+    nonce, launched, applied = answered.nonce, answered.launches, answered.applied
+    return Case(answered.record, nonce, challenge, policy, launched, applied)
 
 
 def appraise(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attestation: challenge, appraisal, lease."""
+"""Attestation: challenge, appraisal, lease, and with the lease the next challenge."""
 
 from __future__ import annotations
 
@@ -125,21 +125,30 @@ def attest_each(
     found = outcomes.of_each(
         lambda pair: (pair[1], _appraised(around, *pair)), outcomes.with_each(requests, opened)
     )
-    results = outcomes.of_all(lambda some: appraisal.write_once_each(around, some), found)
-    for request, result in zip(requests, results, strict=True):
-        if not isinstance(result, Exception):
+    settled = outcomes.of_all(lambda some: appraisal.write_once_each(around, some), found)
+    for request, one in zip(requests, settled, strict=True):
+        if not isinstance(one, Exception):
             around.changed(request.host)
-    return results
+    return outcomes.of_each(lambda one: _with_challenge(around, one), settled)
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """What an answer came to, as it is committed."""
+
+    result: AttestResult
+    case: Case
+    state: HostState
 
 
 def _appraised(
     around: Surroundings, request: AttestRequest, case: Case
-) -> Callable[[Session], AttestResult]:
+) -> Callable[[Session], _Settled]:
     """Appraise, and return what then has to be written."""
     qualifying = attest_binding(request.nonce, request.evidence.domains)
     found = appraisal.appraise(around, case, request.evidence, qualifying)
 
-    def work(session: Session) -> AttestResult:
+    def work(session: Session) -> _Settled:
         state, checks, news = appraisal.settle(session, around, case, found, request.evidence)
         trusted = all(c.outcome == "pass" for c in checks)
         now = around.now()
@@ -152,6 +161,22 @@ def _appraised(
         if trusted and seconds > 0:
             lease = standing.grant(session, state, seconds, case.policy.level, now)
         again_in = max(seconds, _LEAST_SECONDS) / 2
-        return AttestResult(trusted and lease is not None, checks, lease, again_in)
+        result = AttestResult(trusted and lease is not None, checks, lease, again_in)
+        return _Settled(result, case, state)
 
     return work
+
+
+def _with_challenge(around: Surroundings, settled: _Settled) -> AttestResult:
+    """Add the host's next challenge where it is to come again before that runs out.
+
+    It is drawn as one that was asked for, and where that would be refused there is none: the host
+    asks, and hears why.
+    """
+    result, case = settled.result, settled.case
+    if not result.trusted or result.again_in > around.settings.nonce_lifetime:
+        return result
+    request = ChallengeRequest(case.host.name, "attest")
+    asked = _Asked(request, case.policy, True, settled.state, case.applied)
+    (drawn,) = outcomes.of_each(lambda one: _draw(around, one), [asked])
+    return result if isinstance(drawn, Exception) else replace(result, challenge=drawn)

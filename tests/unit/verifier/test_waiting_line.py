@@ -49,6 +49,9 @@ def take_group(line):
         ({"method": "challenge", "args": {"request": {"purpose": "launch"}}}, Urgency.LAUNCH),
         ({"method": "challenge", "args": {"request": {"purpose": "attest"}}}, Urgency.ROUTINE),
         ({"method": "attest"}, Urgency.ANSWER),
+        ({"method": "attest", "args": {"request": {"given": False}}}, Urgency.ANSWER),
+        # Nobody admitted it by a challenge: it waits, or is refused, as the question for one.
+        ({"method": "attest", "args": {"request": {"given": True}}}, Urgency.ROUTINE),
         ({"method": "enrol_finish"}, Urgency.ANSWER),
         ({"method": "enrol_begin"}, Urgency.ROUTINE),
         ({"method": "launch_update"}, Urgency.ROUTINE),
