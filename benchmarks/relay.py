@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole attestation against TPM2_Quote alone: real swtpm, RabbitMQ, MariaDB, verifier process.
 
-round trip  the agent's own loop, once: challenge, evidence, appraisal, lease
+round trip  the agent's own loop, once: evidence for the challenge that came with the lease before,
+            appraisal, lease
 quote       TPM2_Quote of the same PCRs by the same key, on a connection held open, key loaded
+first       the round trip of an agent that has just started, and asks for its challenge
 
-Both are taken in turn, for each suite that the TPM has.  ``ratio`` is the worst suite's.  Where the
+All are taken in turn, for each suite that the TPM has.  ``ratio`` is the worst suite's.  Where the
 time goes stands beside: ``bus`` is one call that the verifier refuses before it looks anything up,
-``commit`` one row written to its database; a round trip has two calls and three transactions that
+``commit`` one row written to its database; a round trip has one call and two transactions that
 write, and reads besides.  An emulated TPM quotes in a few milliseconds, a chip takes far longer:
 ``needs`` is the quote's length from which the goal would hold with what was measured around it.  No
 delay is put into any of these.
@@ -45,6 +47,7 @@ from tpm2_pytss import ESYS_TR, TPM2B_DATA  # noqa: E402
 from benchmarks.relay_tpm.slow_quote import CHIPS, slow_quotes  # noqa: E402
 from e2etrust_agent.attestation import AttestationLoop  # noqa: E402
 from e2etrust_agent.attester import Attester, Binding, MeasurementLogs  # noqa: E402
+from e2etrust_agent.backoff import Backoff  # noqa: E402
 from e2etrust_agent.domains import running_domains  # noqa: E402
 from e2etrust_agent.identity import load_or_create  # noqa: E402
 from e2etrust_agent.launches import LaunchBook  # noqa: E402
@@ -73,7 +76,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Figure:
-    """Medians of one suite in milliseconds; ``round_trip`` is ``challenge`` to ``attest`` and more.
+    """Medians of one suite in milliseconds; ``round_trip`` is ``evidence``, ``attest`` and more.
 
     ``evidence`` is the agent's quote with all around it, from the list of domains to the PCRs.
     """
@@ -84,11 +87,11 @@ class Figure:
     holds: bool
     quote_ms: float
     round_trip_ms: float
-    challenge_ms: float
     evidence_ms: float
     attest_ms: float
     bus_ms: float
     commit_ms: float
+    first_ms: float
     needs_quote_ms: float
 
 
@@ -126,10 +129,6 @@ class TimedBus(VerifierBus):
 
     parts: Parts
 
-    def challenge(self, request: messages.ChallengeRequest) -> messages.Challenge:
-        call = super().challenge
-        return self.parts.timed("challenge", lambda: call(request))
-
     def attest(self, request: messages.AttestRequest) -> messages.AttestResult:
         call = super().attest
         return self.parts.timed("attest", lambda: call(request))
@@ -160,7 +159,9 @@ class Host:
         bus = TimedBus(transport, timeout=20)
         attester.parts = bus.parts = self.parts
         self._bus = bus
-        self._loop = AttestationLoop(attester, bus, StandingBoard(), 1, 1)
+        board = StandingBoard()
+        self._new_loop = lambda: AttestationLoop(attester, bus, board, Backoff(1, 1))
+        self._loop = self._new_loop()
 
     @contextlib.contextmanager
     def by_way_of(self, tcti: str) -> Iterator[None]:
@@ -173,7 +174,14 @@ class Host:
             self._tpm.tcti = before
 
     def round_trip(self) -> None:
-        result = self.parts.timed("round_trip", self._loop.attest)
+        self._attest("round_trip", self._loop)
+
+    def first(self) -> None:
+        """Attest as an agent that holds no challenge yet."""
+        self._attest("first", self._new_loop())
+
+    def _attest(self, name: str, loop: AttestationLoop) -> None:
+        result = self.parts.timed(name, loop.attest)
         if not result.trusted:
             raise SystemExit(f"relay: the host is not trusted: {result.checks}")
 
@@ -204,6 +212,7 @@ def measure(hosts: dict[str, Host], commits: Commits) -> list[Figure]:
                 host.parts.taken.clear()
             host.quote()
             host.round_trip()
+            host.first()
             host.bus()
             host.parts.timed("commit", commits.one)
     return [figure(host.parts, suite) for suite, host in hosts.items()]
@@ -232,7 +241,7 @@ def figure(parts: Parts, name: str) -> Figure:
     pairs = list(zip(parts.taken["round_trip"], parts.taken["quote"], strict=True))
     ratio = ratio_of(parts)
     around = statistics.median(whole - quote for whole, quote in pairs)
-    names = ("quote", "round_trip", "challenge", "evidence", "attest", "bus", "commit")
+    names = ("quote", "round_trip", "evidence", "attest", "bus", "commit", "first")
     medians = [parts.median_ms(part) for part in names]
     needs = round(around * 1e3 / (GOAL - 1), 1)
     return Figure(name, ratio, GOAL, ratio <= GOAL, *medians, needs)
@@ -307,8 +316,9 @@ def verifier(conf: Path) -> Iterator[None]:
 
 
 def as_deployed(conf: Path) -> Path:
-    """Take out what makes tests quick: old rows are looked for three times a second there."""
-    kept = [line for line in conf.read_text().splitlines() if "sweep_interval" not in line]
+    """Take out what makes tests quick: rows and challenges get old there within seconds."""
+    quick = ("sweep_interval", "nonce_lifetime")
+    kept = [line for line in conf.read_text().splitlines() if not line.startswith(quick)]
     conf.write_text("\n".join(kept) + "\n")
     return conf
 
@@ -352,8 +362,8 @@ def main() -> int:
     for one in figures:
         print(
             f"{one.name:16} {one.ratio:6.2f} of TPM2_Quote (goal <= {GOAL}): round trip "
-            f"{one.round_trip_ms} ms (challenge {one.challenge_ms}, evidence {one.evidence_ms}, "
-            f"attest {one.attest_ms}), quote {one.quote_ms} ms; "
+            f"{one.round_trip_ms} ms (evidence {one.evidence_ms}, attest {one.attest_ms}; "
+            f"{one.first_ms} where a challenge is asked for), quote {one.quote_ms} ms; "
             f"bus {one.bus_ms} ms a call, {one.commit_ms} ms a commit; would hold with a TPM that "
             f"quotes in {one.needs_quote_ms} ms or more: "
             f"{'holds' if one.holds else 'MISSED'}"

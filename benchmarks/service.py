@@ -5,9 +5,9 @@ Workers, broker, database and the maker of the load share this machine; ``cpu`` 
 them took of it, ``cpu_ms`` what an attestation cost each, and ``per_worker_cpu_second`` how many a
 worker does with one core to itself: a figure that other machines and busy ones can be held against.
 The database does not wait for its disk (innodb_flush_log_at_trx_commit = 0).
-Every attestation is two calls (a challenge, and an answer with a quote signed afresh over its
-nonce) and ends in a lease.  ``rate`` is taken with as many agents waiting as the workers can serve,
-latencies with agents that come by themselves, at 70 % of that rate.
+Every attestation answers the challenge that came with the lease before, by a quote signed afresh
+over it, and ends in a lease.  ``rate`` is taken with as many agents waiting as the workers can
+serve, latencies with agents that come by themselves, at 70 % of that rate.
 
 ``ratio`` is the better of both rates over the goal of 1,000 a second on two cores.
 

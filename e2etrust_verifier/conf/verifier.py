@@ -64,7 +64,11 @@ OPTIONS = [
         " which it is ('expected': 'openstack attestation host enrol', or ek_pins).",
     ),
     cfg.FloatOpt(
-        "nonce_lifetime", default=30.0, min=1.0, help="Seconds in which a challenge is answered."
+        "nonce_lifetime",
+        default=30.0,
+        min=1.0,
+        help="Seconds in which a challenge is answered. To a host whose lease is no longer than"
+        " twice as much, the next one comes with the lease: an attestation is one call then.",
     ),
     cfg.FloatOpt(
         "enrolment_lifetime",
