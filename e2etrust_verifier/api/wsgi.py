@@ -51,11 +51,11 @@ def make_application(conf: cfg.ConfigOpts) -> Any:
     """Return the WSGI application for *conf*, with authentication and /healthcheck."""
     app = falcon.App(middleware=[NotShared()])
     app.add_middleware(NoNul())
-    for path, resource in routes(conf).items():
+    database = Database(conf)
+    for path, resource in routes(conf, database).items():
         app.add_route(path, resource)
     for path in ("/dashboard", "/dashboard/{name}"):
         app.add_route(path, dashboard.Dashboard())
-    database = Database(conf)
     app.add_route("/metrics", metrics.Metrics(database))
     errors.install(app)
     # Links are then those of the proxy, if [oslo_middleware] says that there is one.
@@ -79,9 +79,9 @@ def _health(database: Database, *checks: str) -> Any:
     )
 
 
-def routes(conf: cfg.ConfigOpts) -> dict[str, Any]:
+def routes(conf: cfg.ConfigOpts, database: Database) -> dict[str, Any]:
     """Return the API's resources by path."""
-    database, access, agents = Database(conf), Access(policies.make_enforcer(conf)), Agents(conf)
+    access, agents = Access(policies.make_enforcer(conf)), Agents(conf)
     store = PolicyStore(Path(conf.verifier.policy_dir))
     return {
         "/": service.Root(),

@@ -66,7 +66,7 @@ def api(tmp_path):
     database.write(lambda s: evidence.add(s, RECORDED, now))
     database.write(lambda s: pins.put(s, "host1", ["0" * 64], "u", now))
     app = falcon.App()
-    routes = wsgi.routes(conf)
+    routes = wsgi.routes(conf, database)
     routes["/v1/servers/{instance}/evidence"] = SimpleNamespace(
         on_post=type(routes["/v1/servers/{instance}/evidence"])(
             database, routes["/v1/hosts"].access, api_tests.Agents()

@@ -12,7 +12,7 @@ from oslo_db import options
 from prometheus_client.parser import text_string_to_metric_families
 
 from e2etrust_verifier import conf as configuration
-from e2etrust_verifier.api.wsgi import make_application
+from e2etrust_verifier.api import wsgi
 from e2etrust_verifier.db import events, migration, workers
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.heartbeat import Heartbeat
@@ -48,7 +48,7 @@ def made(tmp_path, more):
     conf = configuration.load([str(path)], cfg.ConfigOpts())
     migration.sync(Database(conf))
     records.create_key(tmp_path / "key.pem")
-    return testing.TestClient(make_application(conf))
+    return testing.TestClient(wsgi.make_application(conf))
 
 
 BY_TLS = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "cloud:8797"}
@@ -160,3 +160,11 @@ def test_worker_that_has_been_gone_for_a_day_is_forgotten(client, database, now)
     Heartbeat(database, lambda: now - timedelta(days=2)).beat()
     database.write(lambda s: workers.forget_gone(s, now))
     assert metric(client, "last_worker_timestamp_seconds") == [({}, 0)]
+
+
+def test_process_has_one_pool_of_connections(tmp_path, monkeypatch):
+    """Operators size the database's max_connections by that."""
+    made_of = []
+    monkeypatch.setattr(wsgi, "Database", lambda conf: made_of.append(Database(conf)) or made_of[0])
+    made(tmp_path, "")
+    assert len(made_of) == 1
