@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
@@ -24,6 +25,8 @@ LOG = logging.getLogger(__name__)
 
 #: What Nova shows as the reason begins so.
 MARK = "e2etrust: "
+#: How long servers are asked for again that Nova does not evacuate as they are.
+_PATIENCE = timedelta(hours=1)
 
 
 class HostIsUp(E2ETrustError):
@@ -31,6 +34,14 @@ class HostIsUp(E2ETrustError):
 
     code = "NOVA_HOST_UP"
     remedy = "fence it (power it off); then its evacuation goes on by itself"
+
+
+@dataclass(frozen=True, slots=True)
+class _Evacuation:
+    """``asked``: ids of the servers that Nova evacuates; asked again, it would begin once more."""
+
+    began: datetime
+    asked: set[str] = field(default_factory=set)
 
 
 class Acting:
@@ -43,6 +54,8 @@ class Acting:
         self._nova = nova
         self._rule = rule
         self._now = now
+        #: By host, and the moment since when it is acted on.
+        self._evacuations: dict[tuple[str, datetime], _Evacuation] = {}
 
     def begin(self, suspect: Suspect) -> None:
         """Note that *suspect* is acted on, then act.
@@ -70,8 +83,8 @@ class Acting:
                 self._overruled(host)
                 return
             self._disable(row, service)
-            if self._rule.action == "evacuate":
-                self._evacuate(row, service)
+            if self._rule.action == "evacuate" and not self._evacuate(row, service):
+                return
         except E2ETrustError as exc:
             self._note_problem(host, exc)
         else:
@@ -87,6 +100,7 @@ class Acting:
         except E2ETrustError as exc:
             self._note_problem(host, exc)
             return
+        self._evacuations.pop((host, row.acted_at), None)
 
         def work(session: Session) -> None:
             revocations.forget(session, host)
@@ -146,30 +160,41 @@ class Acting:
 
         self._database.write(work)
 
-    def _evacuate(self, row: Revocation, service: ComputeService) -> None:
+    def _evacuate(self, row: Revocation, service: ComputeService) -> bool:
+        """Return whether nothing is left to be asked for."""
         if service.up:
             if not self._rule.force_down:
                 raise HostIsUp(f"nova-compute on {row.host} is up: nothing is evacuated")
             self._database.write(lambda s: revocations.forced_down(s, row.host))
             self._nova.force_down(service, True)
-        asked = busy = 0
+        key = row.host, row.acted_at
+        first = key not in self._evacuations
+        known = self._evacuations.setdefault(key, _Evacuation(self._now()))
+        asked = waiting = 0
         refused: list[NovaRefused] = []
         for server in self._nova.servers_on(row.host):
+            if server in known.asked:
+                continue
             try:
                 taken = self._nova.evacuate(server)
             except NovaRefused as exc:
                 refused.append(exc)  # of one: the others must not wait for it
-            else:
-                asked, busy = asked + taken, busy + (not taken)
-        if asked or not refused:
-            self._tell_evacuated(row.host, asked, busy)
+                continue
+            if taken:
+                known.asked.add(server)
+            asked, waiting = asked + taken, waiting + (not taken)
+        over = self._now() - known.began >= _PATIENCE
+        if asked or ((first or over) and not refused):
+            self._tell_evacuated(row.host, asked, waiting, over=over)
         if refused:
             raise refused[0]
+        return over or not waiting
 
-    def _tell_evacuated(self, host: str, asked: int, busy: int) -> None:
+    def _tell_evacuated(self, host: str, asked: int, waiting: int, *, over: bool) -> None:
         told = f"Nova was asked to build {asked} servers anew elsewhere"
-        if busy:
-            told += f"; {busy} are in the midst of something and stay"
+        if waiting:
+            end = "stay" if over else "are asked for again"
+            told += f"; {waiting} are in a state that it evacuates none from, and {end}"
         self._database.write(
             lambda s: events.add(s, "service-evacuated", told, now=self._now(), host=host)
         )

@@ -114,7 +114,7 @@ class Nova:
         return found
 
     def evacuate(self, server: str) -> bool:
-        """Have *server* built anew elsewhere; False where it is in the midst of something.
+        """Have *server* built anew elsewhere; False where its state (paused, ...) forbids it.
 
         :raises NovaRefused: that server cannot be.
         """

@@ -296,15 +296,72 @@ def test_evacuation_waits_until_the_host_is_down(cloud):
     ((_, told),) = cloud.told("revocation-failed")
     assert told.startswith("NOVA_HOST_UP")
     cloud.nova.services["host1"]["state"] = "down"
-    cloud.nova.busy = {"vm2"}
     worker.once()
     worker.once()
-    assert cloud.nova.evacuated == ["vm1"]
+    assert cloud.nova.evacuated == ["vm1", "vm2"]
     assert not cloud.nova.services["host1"]["forced_down"]
     ((_, told),) = cloud.told("service-evacuated")
-    assert told == (
-        "Nova was asked to build 1 servers anew elsewhere; 1 are in the midst of something and stay"
-    )
+    assert told == "Nova was asked to build 2 servers anew elsewhere"
+
+
+@pytest.fixture
+def paused(cloud):
+    """A worker on a host that is down, one of whose two servers Nova does not evacuate so."""
+    cloud.nova.servers["host1"] = ["vm1", "vm2"]
+    cloud.nova.services["host1"]["state"] = "down"
+    cloud.nova.busy = {"vm2"}
+    cloud.fail("host1")
+    return cloud.worker(action="evacuate")
+
+
+def test_server_that_cannot_be_evacuated_yet_is_asked_for_again_and_no_other_is(cloud, paused):
+    """Nova begins another evacuation of a server that it is evacuating."""
+    paused.once()
+    paused.once()
+    assert cloud.nova.evacuated == ["vm1"]
+    assert not cloud.row("host1").done
+    cloud.nova.busy = set()
+    paused.once()
+    assert cloud.nova.evacuated == ["vm1", "vm2"]
+    assert cloud.row("host1").done
+    assert [told for _, told in cloud.told("service-evacuated")] == [
+        "Nova was asked to build 1 servers anew elsewhere",
+        "Nova was asked to build 1 servers anew elsewhere; 1 are in a state that it evacuates none"
+        " from, and are asked for again",
+    ]
+
+
+def test_server_that_cannot_be_evacuated_for_an_hour_stays(cloud, paused):
+    paused.once()
+    cloud.later(3599)
+    paused.once()
+    assert not cloud.row("host1").done
+    cloud.later(1)
+    paused.once()
+    assert cloud.row("host1").done
+    cloud.nova.busy = set()
+    paused.once()
+    assert cloud.nova.evacuated == ["vm1"]
+    (_, told), _ = cloud.told("service-evacuated")
+    assert told.endswith("1 are in a state that it evacuates none from, and stay")
+
+
+def test_host_that_fails_once_more_is_evacuated_once_more(cloud, paused):
+    paused.once()
+    cloud.trust("host1")
+    paused.once()
+    cloud.fail("host1")
+    cloud.later(60)
+    paused.once()
+    assert cloud.nova.evacuated == ["vm1", "vm1"]
+
+
+def test_worker_that_takes_over_asks_again_for_what_could_not_be_evacuated(cloud, paused):
+    paused.once()
+    cloud.later(301)
+    cloud.nova.servers["host1"], cloud.nova.busy = ["vm2"], set()
+    cloud.worker(action="evacuate").once()
+    assert cloud.nova.evacuated == ["vm1", "vm2"]
 
 
 def test_server_that_nova_does_not_evacuate_keeps_no_other(cloud):
@@ -313,6 +370,7 @@ def test_server_that_nova_does_not_evacuate_keeps_no_other(cloud):
     cloud.nova.stuck = {"vm2"}
     cloud.fail("host1")
     worker = cloud.worker(action="evacuate")
+    worker.once()
     worker.once()
     assert cloud.nova.evacuated == ["vm1", "vm3"]
     cloud.nova.servers["host1"] = ["vm2"]
