@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from e2etrust_core.errors import E2ETrustError
-from e2etrust_nova.disk import hardening, order
+from e2etrust_nova.disk import hardening, old_logs, order
 from e2etrust_nova.disk.model import LOG_DIR, Places
 from e2etrust_nova.errors import DiskServerError
 
@@ -66,6 +66,7 @@ def _leave_standard_files() -> None:
 def _start_log(work: order.Order) -> None:
     path = work.request.log_path or LOG_DIR / f"disk-{work.request.instance}.log"
     path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    old_logs.remove(path.parent)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     stream = os.fdopen(os.open(path, flags, 0o640), "a", encoding="utf-8")
     logging.basicConfig(
