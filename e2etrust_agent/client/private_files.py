@@ -5,16 +5,26 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from e2etrust_agent.errors import ForeignFileError, StateError
 from e2etrust_core.durable import sync_directory
 
+#: What :func:`write_private` writes to first.
+_HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{8}")
+#: After so many seconds whoever wrote it is gone.
+_STALE = 600
+
 
 def private_directory(path: Path) -> None:
     """Make *path* a directory that only this account can look into.
+
+    Files that a crash left half written there are removed.
 
     :raises StateError: it is a link, or belongs to somebody else.
     """
@@ -25,8 +35,17 @@ def private_directory(path: Path) -> None:
             raise StateError(f"{path} is not a directory of ours")
         if stat.S_IMODE(found.st_mode) & 0o077:
             path.chmod(0o700)
+        _remove_half_written(path)
     except OSError as exc:
         raise StateError(f"{path}: {exc.strerror}") from exc
+
+
+def _remove_half_written(directory: Path) -> None:
+    for path in directory.iterdir():
+        if _HALF_WRITTEN.fullmatch(path.name):
+            with suppress(OSError):  # what cannot be removed is in nobody's way
+                if time.time() - path.lstat().st_mtime > _STALE:
+                    path.unlink()
 
 
 def write_private(path: Path, data: bytes) -> None:
