@@ -12,12 +12,12 @@ keys (TPMT_PUBLIC), with ``.name`` and ``.pem`` beside them that must be of the 
 
 from __future__ import annotations
 
-import base64
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from e2etrust_core.errors import E2ETrustError, EvidenceError
+from e2etrust_core.evidence import pem
 from e2etrust_core.evidence.canonical_log import MAX_CANONICAL_LOG, parse_canonical_log
 from e2etrust_core.evidence.certificate import same_key
 from e2etrust_core.evidence.ek_chain import MAX_EK_CHAIN
@@ -211,17 +211,17 @@ def _public(path: Path, *, sized: bool) -> bytes:
 
 def _conflict(path: Path, public: bytes) -> str:
     """Return the file that tells another key than the public area in *path*; empty: none does."""
-    name, pem = path.with_suffix(".name"), path.with_suffix(".pem")
+    name, key = path.with_suffix(".name"), path.with_suffix(".pem")
     if os.path.lexists(name) and _bytes(name) != name_of(public):
         return name.name
-    return pem.name if os.path.lexists(pem) and not _is_of(_bytes(pem), public) else ""
+    return key.name if os.path.lexists(key) and not _is_of(_bytes(key), public) else ""
 
 
-def _is_of(pem: bytes, public: bytes) -> bool:
+def _is_of(key: bytes, public: bytes) -> bool:
     try:
-        spki = base64.b64decode(b"".join(pem.split(b"-----")[2].split()))
-        return same_key(decode_spki(spki), public_key_of(decode_public(public)))
-    except (IndexError, ValueError, E2ETrustError):
+        (block,) = pem.blocks(key)
+        return same_key(decode_spki(block.der()), public_key_of(decode_public(public)))
+    except (ValueError, E2ETrustError):
         return False
 
 

@@ -8,12 +8,10 @@ names (2.23.133.2.x), their subject may be empty, and some vendors' DER is not q
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import re
 from datetime import datetime
 
+from e2etrust_core.evidence import pem
 from e2etrust_core.evidence.certificate import (
     Certificate,
     is_signed_by,
@@ -34,7 +32,6 @@ from e2etrust_core.evidence.tpm_structures import decode_public, public_key_of
 
 _MAX_CERTIFICATE = 8192
 _MAX_DEPTH = 6
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 #: Critical extensions that are understood here (subjectAltName names the TPM, not a machine).
 _UNDERSTOOD = {
     "2.5.29.19",  # basicConstraints
@@ -113,12 +110,12 @@ def read_ek_certificate_file(data: bytes) -> Certificate:
 
     :raises EkCertificateUnreadable: it is none, there are several, or it is for another use.
     """
-    blocks = _PEM.findall(data)
+    blocks = _certificates(data)
     if len(blocks) > 1:
         raise EkCertificateUnreadable(f"the file holds {len(blocks)} certificates, not one")
     try:
-        leaf = _load(_from_pem(blocks[0]) if blocks else data)
-    except binascii.Error:
+        leaf = _load(blocks[0].der() if blocks else data)
+    except ValueError:
         raise EkCertificateUnreadable("the file is no PEM") from None
     _check_leaf(leaf)
     return leaf
@@ -160,10 +157,14 @@ def _is_for_eks(certificate: Certificate) -> bool:
     return usages is None or _EK_USAGE in usages or _ANY_USAGE in usages
 
 
-def _bundle(pem: bytes) -> list[Certificate]:
-    if not pem.strip():
+def _certificates(data: bytes) -> list[pem.PemBlock]:
+    return [block for block in pem.blocks(data) if block.label == "CERTIFICATE"]
+
+
+def _bundle(data: bytes) -> list[Certificate]:
+    if not data.strip():
         raise EkIssuerUnknown("no certificate authority for endorsement keys is configured")
-    found = [one for block in _PEM.findall(pem) if (one := _authority(block)) is not None]
+    found = [one for block in _certificates(data) if (one := _authority(block)) is not None]
     if not found:
         raise EkIssuerUnknown(
             "the bundle of EK authorities holds no readable certificate",
@@ -172,17 +173,13 @@ def _bundle(pem: bytes) -> list[Certificate]:
     return found
 
 
-def _authority(pem: bytes) -> Certificate | None:
+def _authority(block: pem.PemBlock) -> Certificate | None:
     # Vendors' lists hold certificates that cannot be read: such a one vouches for nobody, and
     # must not take the others down with it.
     try:
-        return load_certificate(_from_pem(pem))
-    except (EkCertificateUnreadable, binascii.Error):
+        return load_certificate(block.der())
+    except (EkCertificateUnreadable, ValueError):
         return None
-
-
-def _from_pem(pem: bytes) -> bytes:
-    return base64.b64decode(b"".join(pem.split(b"-----")[2].split()), validate=True)
 
 
 def _climb(

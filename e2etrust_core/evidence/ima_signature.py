@@ -9,9 +9,7 @@ signed has no Z_A before it (GB/T 32918.2, 5.5), as kernel and evmctl(1) have it
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import re
 from dataclasses import dataclass, field
 
 from cryptography import x509
@@ -24,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from e2etrust_core.crypto import digest_of, sm2_verify
 from e2etrust_core.crypto.provider import Sm2PublicKey
 from e2etrust_core.errors import PolicyError
+from e2etrust_core.evidence import pem
 from e2etrust_core.evidence.certificate import load_certificate
 from e2etrust_core.evidence.errors import EkCertificateUnreadable, ImaListError
 from e2etrust_core.evidence.ima_fields import ImaFields
@@ -58,7 +57,6 @@ UNREADABLE = (
     x509.InvalidVersion,
     EkCertificateUnreadable,
 )
-_PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +125,7 @@ def read_keyring(text: str) -> Keyring:
 
     :raises PolicyError: nothing of the kind in it, or a key that is not taken here.
     """
-    blocks = [found[0] for found in _PEM.finditer(text)]
+    blocks = pem.blocks(text.encode())
     if not 1 <= len(blocks) <= _MAX_KEYS:
         raise PolicyError(f"a keyring is 1 to {_MAX_KEYS} PEM certificates or public keys")
     keys: dict[bytes, list[PublicKey]] = {}
@@ -150,11 +148,11 @@ def certified_key(certificate: x509.Certificate) -> tuple[bytes, PublicKey]:
     return _stated_identifier(certificate) or key_identifier(key), key
 
 
-def _key(block: str, number: int) -> tuple[bytes, PublicKey]:
+def _key(block: pem.PemBlock, number: int) -> tuple[bytes, PublicKey]:
     try:
-        if "BEGIN CERTIFICATE" in block:
-            return certified_key(x509.load_pem_x509_certificate(block.encode()))
-        key = _usable(decode_spki(base64.b64decode("".join(block.split("-----")[2].split()))))
+        if block.label == "CERTIFICATE":
+            return certified_key(x509.load_der_x509_certificate(block.der()))
+        key = _usable(decode_spki(block.der()))
         return key_identifier(key), key
     except PolicyError as exc:
         raise PolicyError(f"key {number} of the keyring: {exc.reason}") from None

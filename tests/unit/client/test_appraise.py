@@ -123,6 +123,13 @@ def test_cve_2021_3406_key_that_is_told_in_two_ways_is_one_key(folder, capsys, n
     assert told(capsys, str(folder), "--nonce", NONCE)[0] == 1
 
 
+def test_cve_2021_3406_file_that_tells_two_keys_tells_another(folder, capsys):
+    with (folder / "ak_ecc.pem").open("ab") as file:
+        file.write((folder / "ak_rsa.pem").read_bytes())
+    code, document = told(capsys, str(folder), "--nonce", NONCE)
+    assert (code, {row[2] for row in failed(document)}) == (1, {"AK_REFUSED"})
+
+
 def test_secure_boot_that_was_not_measured_is_not_told_as_trusted(folder, capsys):
     """Without a policy too: the digest of the variable is not of what the log says of it."""
     path = folder / "bios_log"

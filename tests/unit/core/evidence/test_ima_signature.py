@@ -128,6 +128,12 @@ def test_keyring_without_a_key_is_refused(text):
         read_keyring(text)
 
 
+def test_key_with_anything_else_within_it_is_not_read():
+    text = public_pem(ec.generate_private_key(ec.SECP256R1()))
+    with pytest.raises(PolicyError, match="key 1 of the keyring cannot be read"):
+        read_keyring(text.replace("-----\n", "-----\n!", 1))
+
+
 def test_short_rsa_key_is_refused():
     with pytest.raises(PolicyError, match="2048"):
         read_keyring(public_pem(rsa.generate_private_key(65537, 1024)))
