@@ -72,6 +72,8 @@ class Mariadb:
                 "--innodb-flush-method=nosync",
                 "--debug-no-sync",
                 "--skip-name-resolve",
+                # As by default from 11.6 on.
+                "--innodb-snapshot-isolation=ON",
                 *self.options,
             ],
             stdout=log,

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import ModuleType
 
 import pytest
+import sqlalchemy as sa
 
 from e2etrust_core.tpm.pcr import extend_pcr
 from e2etrust_verifier.db import hosts
@@ -26,9 +28,13 @@ def leased(host) -> bool:
     return any(one.seconds > 0 for one in host.delta().hosts if one.host == host.name)
 
 
-def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
-    """Have *happens* happen once, between the look at evidence and its verdict."""
-    look, left = appraisal.appraise_host, [happens]
+def meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+    happens: Callable[[], object],
+    after: tuple[ModuleType, str] = (appraisal, "appraise_host"),
+) -> None:
+    """Have *happens* happen once, by default between the look at evidence and its verdict."""
+    look, left = getattr(*after), [happens]
 
     def looked(*args, **kwargs):
         found = look(*args, **kwargs)
@@ -36,7 +42,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) ->
             left.pop()()
         return found
 
-    monkeypatch.setattr(appraisal, "appraise_host", looked)
+    monkeypatch.setattr(*after, looked)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -116,3 +122,20 @@ def test_new_tpm_under_a_name_begins_with_nothing_that_was_known_of_the_old_one(
     laboratory.host("host1", laboratory.tpms()).enrol()
     state = laboratory.around.db.read(lambda s: hosts.state(s, "host1"))
     assert (state.ima, state.clock, state.lease_id, state.said) == (None, None, None, None)
+
+
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
+def test_change_of_what_changed_since_it_was_read_is_made_on_the_next_try(
+    laboratory, host, monkeypatch
+):
+    """MariaDB's error 1020: innodb_snapshot_isolation, which is ON by itself from 11.6 on."""
+    refusals = []
+    sa.event.listen(
+        laboratory.around.db.engine,
+        "handle_error",
+        lambda context: refusals.append(context.original_exception.args[0]),
+    )
+    meanwhile(monkeypatch, host.attest, after=(operator, "_find"))
+    operator.revoke(laboratory.around.db, "host1", utc_now())
+    assert refusals == [1020]
+    assert not leased(host)
