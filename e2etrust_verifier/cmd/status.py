@@ -92,6 +92,10 @@ class Checks(upgradecheck.UpgradeCommands):
             return Result(Code.WARNING, f"{due}: run e2etrust-manage db sync")
         return Result(Code.SUCCESS)
 
+    def nodes(self) -> Result:
+        """Whichever node of the database answers, it is with what all have committed."""
+        return self._stored(stored.old_reads, Code.WARNING)
+
     def policies(self) -> Result:
         """Every policy is one, and trusts no more than was meant.
 
@@ -170,6 +174,7 @@ class Checks(upgradecheck.UpgradeCommands):
         ("Access rules", access_rules),
         ("Trusting options", trusting),
         ("Database schema", schema),
+        ("Database nodes", nodes),
         ("Host policies", policies),
         ("Applied policies", applied_policies),
         ("Signing keys", signing_keys),

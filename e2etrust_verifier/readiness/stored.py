@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the database holds that this release cannot use, and who still works by an older one."""
+"""What the database holds that this release cannot use, and who still works by an older one.
+
+And whether what workers read there is of now.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from e2etrust_core.suites import SUITES
-from e2etrust_verifier.db import challenge_keys, events, hosts, workers
+from e2etrust_verifier.db import challenge_keys, events, galera, hosts, workers
 from e2etrust_verifier.trust import standing
 from e2etrust_verifier.trust.challenge_keys import DRAWS_FOR, SECRET_SIZE
 from e2etrust_verifier.trust.errors import ReportUnproven
@@ -25,6 +28,16 @@ def old_workers(session: Session, now: datetime) -> list[str]:
     if not number:
         return []
     return [f"{number} e2etrust-verifier of another release run: restart them with this one"]
+
+
+def old_reads(session: Session, _now: datetime) -> list[str]:
+    """Nodes of a Galera cluster tell what they have come to apply, unless they are to wait."""
+    if not galera.reads_what_is_old(session):
+        return []
+    return [
+        "nodes of Galera answer without waiting for the others, and so of leases that are over:"
+        " leave out [database] mysql_wsrep_sync_wait"
+    ]
 
 
 def old_agents(session: Session, now: datetime) -> list[str]:

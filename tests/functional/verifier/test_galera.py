@@ -24,7 +24,7 @@ from e2etrust_core.messages import LeaseDelta, RemoteRefusal, read_reply
 from e2etrust_core.tpm.device import Tpm
 from e2etrust_verifier import conf as configuration
 from e2etrust_verifier.cmd import build
-from e2etrust_verifier.db import hosts, migration
+from e2etrust_verifier.db import galera, hosts, migration
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.db.models import Lease
 from e2etrust_verifier.rpc.endpoint import VerifierEndpoint
@@ -147,6 +147,13 @@ def test_node_that_is_behind_waits_and_tells_nothing_old(fleet: Fleet, host: Hos
     (told,) = late
     assert not told.full
     assert leased(told) == {"host1": False}
+
+
+def test_upgrade_check_knows_whether_nodes_wait(fleet: Fleet) -> None:
+    database = fleet.workers[0].around.db
+    assert not database.read(galera.reads_what_is_old)
+    with Session(sa.create_engine(database.engine.url)) as left_alone:
+        assert galera.reads_what_is_old(left_alone)
 
 
 def test_nonce_is_good_at_one_node_only(fleet: Fleet, host: Host) -> None:

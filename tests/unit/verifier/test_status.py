@@ -13,7 +13,7 @@ from oslo_config import cfg
 
 from e2etrust_verifier import conf as configuration
 from e2etrust_verifier.cmd import status
-from e2etrust_verifier.db import challenge_keys, events, policy_versions, workers
+from e2etrust_verifier.db import challenge_keys, events, galera, policy_versions, workers
 from e2etrust_verifier.db.database import Database
 from e2etrust_verifier.db.models import Host, HostState, Worker
 from e2etrust_verifier.readiness import files as file_modes
@@ -290,6 +290,14 @@ def test_rows_of_another_release_are_named(place, capsys, row, name, word):
     code, told = check(place, capsys)
     assert (code, told[name][0]) == (1, 1)
     assert word in told[name][1]
+
+
+def test_galera_whose_nodes_tell_what_is_old_is_named(place, capsys, monkeypatch):
+    assert check(place, capsys)[1]["Database nodes"] == (0, "")
+    monkeypatch.setattr(galera, "reads_what_is_old", lambda _session: True)
+    code, told = check(place, capsys)
+    assert (code, told["Database nodes"][0]) == (1, 1)
+    assert "mysql_wsrep_sync_wait" in told["Database nodes"][1]
 
 
 def test_worker_of_this_release_is_no_other(place, capsys):
