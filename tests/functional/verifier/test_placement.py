@@ -8,7 +8,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,7 @@ from e2etrust_verifier.service_clients import adapter_of
 from e2etrust_verifier.trait_keeper import TraitKeeper
 from e2etrust_verifier.trust import operator, standing
 from e2etrust_verifier.trust.surroundings import utc_now
+from tests.functional.verifier.host import refused
 from tests.functional.verifier.placement_fixture import Placement, placement  # noqa: F401
 
 LEVELS = [LEVEL_TRAITS[n] for n in range(1, 10)]
@@ -279,25 +279,33 @@ def trust(database: Database, name: str, seconds: float, level: int) -> None:
     database.write(enrol)
 
 
-def test_renamed_host_takes_its_trait_along_when_the_lease_of_its_old_name_is_over(
-    placement,  # noqa: F811
-    database,
-):
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_renamed_host_takes_its_trait_along(placement, laboratory, host):  # noqa: F811
+    """The old name's goes with its lease, the new one's comes when the old name is deleted."""
     old, new = placement.provider("host1"), placement.provider("host9")
-    later = timedelta()
+    around = laboratory.around
 
     def held(names: Collection[str] | None) -> dict[str, int]:
-        return database.read(lambda s: leases.levels(s, utc_now() + later, names))
+        return around.db.read(lambda s: leases.levels(s, around.now(), names))
 
     kept = TraitKeeper(Traits(placement.client()), held, {}, 60)
-    trust(database, "host1", 60.0, 1)
-    kept.reconcile()
-    trust(database, "host9", 3600.0, 1)
-    kept.reconcile()
-    assert placement.traits(old) == placement.traits(new) == {TRUSTED_TRAIT}
-    later = timedelta(seconds=61)
-    kept.reconcile()
-    assert (placement.traits(old), placement.traits(new)) == (set(), {TRUSTED_TRAIT})
+
+    def traits() -> tuple[set[str], set[str]]:
+        kept.reconcile()
+        return placement.traits(old), placement.traits(new)
+
+    assert host.attest().trusted
+    assert traits() == ({TRUSTED_TRAIT}, set())
+    host.name = "host9"
+    with refused("TPM_ENROLLED"):
+        host.enrol()
+    assert traits() == ({TRUSTED_TRAIT}, set())
+    laboratory.later(61)
+    assert traits() == (set(), set())
+    operator.remove(around.db, "host1", utc_now())
+    host.enrol()
+    assert host.attest().trusted
+    assert traits() == (set(), {TRUSTED_TRAIT})
 
 
 def test_removed_host_loses_its_traits(placement, database):  # noqa: F811
