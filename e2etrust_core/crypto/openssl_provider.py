@@ -41,24 +41,6 @@ class _Param(ctypes.Structure):
     )
 
 
-@functools.cache
-def _library() -> ctypes.CDLL:
-    pointer, size, number, text = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_char_p
-    return libcrypto(
-        [
-            ("EVP_PKEY_CTX_new_from_name", pointer, [pointer, text, text]),
-            ("EVP_PKEY_CTX_new", pointer, [pointer, pointer]),
-            ("EVP_PKEY_CTX_free", None, [pointer]),
-            ("EVP_PKEY_free", None, [pointer]),
-            ("EVP_PKEY_fromdata_init", number, [pointer]),
-            ("EVP_PKEY_fromdata", number, [pointer, pointer, number, pointer]),
-            ("EVP_PKEY_verify_init", number, [pointer]),
-            ("EVP_PKEY_verify", number, [pointer, text, size, text, size]),
-            ("ERR_clear_error", None, []),
-        ]
-    )
-
-
 class OpensslProvider:
     """The default: native speed."""
 
@@ -78,7 +60,7 @@ class OpensslProvider:
 
     def sm2_verify(self, key: Sm2PublicKey, digest: bytes, r: int, s: int) -> bool:
         """:raises SuiteError: this OpenSSL is missing or built without SM2."""
-        lib = _library()
+        lib = libcrypto()
         loaded = _load(key)
         context = lib.EVP_PKEY_CTX_new(loaded.handle, None)
         try:
@@ -105,7 +87,7 @@ class _LoadedKey:
 
 @functools.lru_cache(maxsize=KEYS_LOADED)
 def _load(key: Sm2PublicKey) -> _LoadedKey:
-    lib = _library()
+    lib = libcrypto()
     group = ctypes.create_string_buffer(b"SM2")
     point = ctypes.create_string_buffer(key.octets, 65)
     params = (_Param * 3)(

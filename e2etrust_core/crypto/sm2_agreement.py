@@ -9,7 +9,6 @@ keys of this curve: it is put together from points.
 from __future__ import annotations
 
 import ctypes
-import functools
 import secrets
 
 from e2etrust_core.crypto.libcrypto import libcrypto
@@ -39,7 +38,7 @@ def multiply(number: int, point: Sm2PublicKey | None = None) -> Sm2PublicKey:
 
     :raises SuiteError: this machine's OpenSSL is missing or has no SM2 curve.
     """
-    lib = _library()
+    lib = libcrypto()
     group = lib.EC_GROUP_new_by_curve_name(_NID_SM2)
     scalar = lib.BN_bin2bn(number.to_bytes(_SIZE, "big"), _SIZE, None)
     result = base = None
@@ -66,22 +65,3 @@ def multiply(number: int, point: Sm2PublicKey | None = None) -> Sm2PublicKey:
         lib.EC_GROUP_free(group)
         lib.ERR_clear_error()
     return Sm2PublicKey.of(out.raw)
-
-
-@functools.cache
-def _library() -> ctypes.CDLL:
-    pointer, size, number, text = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_char_p
-    return libcrypto(
-        [
-            ("EC_GROUP_new_by_curve_name", pointer, [number]),
-            ("EC_GROUP_free", None, [pointer]),
-            ("EC_POINT_new", pointer, [pointer]),
-            ("EC_POINT_clear_free", None, [pointer]),
-            ("EC_POINT_mul", number, [pointer] * 6),
-            ("EC_POINT_oct2point", number, [pointer, pointer, text, size, pointer]),
-            ("EC_POINT_point2oct", size, [pointer, pointer, number, pointer, size, pointer]),
-            ("BN_bin2bn", pointer, [text, number, pointer]),
-            ("BN_clear_free", None, [pointer]),
-            ("ERR_clear_error", None, []),
-        ]
-    )

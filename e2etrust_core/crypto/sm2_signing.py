@@ -8,7 +8,6 @@ need no lock.
 from __future__ import annotations
 
 import ctypes
-import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -79,7 +78,7 @@ class Sm2PrivateKey:
 
     @contextmanager
     def _loaded(self) -> Iterator[tuple[ctypes.CDLL, ctypes.c_void_p]]:
-        lib = _library()
+        lib = libcrypto()
         start = ctypes.c_char_p(self.pkcs8)
         handle = lib.d2i_AutoPrivateKey(None, ctypes.byref(start), len(self.pkcs8))
         try:
@@ -96,7 +95,7 @@ def generate_key() -> Sm2PrivateKey:
 
     :raises SuiteError: this machine's OpenSSL is missing or has no SM2.
     """
-    lib = _library()
+    lib = libcrypto()
     context = lib.EVP_PKEY_CTX_new_from_name(None, b"SM2", None)
     handle, info = ctypes.c_void_p(), None
     try:
@@ -126,27 +125,3 @@ def _octets(lib: ctypes.CDLL, handle: ctypes.c_void_p, name: bytes, size: int) -
     if done != 1 or length.value != size:
         raise InputError("the key has no public point")
     return out.raw
-
-
-@functools.cache
-def _library() -> ctypes.CDLL:
-    pointer, size, number, text = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_char_p
-    return libcrypto(
-        [
-            ("EVP_PKEY_CTX_new_from_name", pointer, [pointer, text, text]),
-            ("EVP_PKEY_CTX_new", pointer, [pointer, pointer]),
-            ("EVP_PKEY_CTX_free", None, [pointer]),
-            ("EVP_PKEY_free", None, [pointer]),
-            ("EVP_PKEY_is_a", number, [pointer, text]),
-            ("EVP_PKEY_keygen_init", number, [pointer]),
-            ("EVP_PKEY_generate", number, [pointer, pointer]),
-            ("EVP_PKEY_get_octet_string_param", number, [pointer, text, pointer, size, pointer]),
-            ("EVP_PKEY_sign_init", number, [pointer]),
-            ("EVP_PKEY_sign", number, [pointer, pointer, pointer, text, size]),
-            ("EVP_PKEY2PKCS8", pointer, [pointer]),
-            ("i2d_PKCS8_PRIV_KEY_INFO", number, [pointer, pointer]),
-            ("PKCS8_PRIV_KEY_INFO_free", None, [pointer]),
-            ("d2i_AutoPrivateKey", pointer, [pointer, pointer, ctypes.c_long]),
-            ("ERR_clear_error", None, []),
-        ]
-    )
