@@ -11,6 +11,7 @@ from osc_lib.command import command
 from e2etrust_client.osc.plugin import client_of
 from e2etrust_client.osc.v1 import refusals
 from e2etrust_client.osc.v1.fields import TellsFields
+from e2etrust_client.osc.v1.one_host import OneHost
 
 
 class ListEnrolment(TellsFields, command.Lister):
@@ -43,7 +44,7 @@ class ListEnrolment(TellsFields, command.Lister):
         ]
 
 
-class ShowEnrolment(TellsFields, command.ShowOne):
+class ShowEnrolment(TellsFields, OneHost, command.ShowOne):
     """Show which keys a host was enrolled with, and who vouched for its TPM"""
 
     FIELDS: ClassVar = {
@@ -56,11 +57,6 @@ class ShowEnrolment(TellsFields, command.ShowOne):
         "manufacturer": "the TPM's maker as its EK certificate says, null without one",
         "refused_ek_sha256": "other keys that asked for the name, the last 16: claimed, not proved",
     }
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        parser.add_argument("host", metavar="<host>", help="Name of the compute host")
-        return parser
 
     @refusals.told
     def take_action(self, parsed_args: argparse.Namespace) -> Any:

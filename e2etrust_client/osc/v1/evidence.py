@@ -15,10 +15,11 @@ from e2etrust_client.errors import FileError
 from e2etrust_client.osc.plugin import client_of
 from e2etrust_client.osc.v1 import refusals
 from e2etrust_client.osc.v1.fields import TellsFields
+from e2etrust_client.osc.v1.one_host import OneHost
 from e2etrust_core.launch import attest_binding
 
 
-class ListEvidence(TellsFields, command.Lister):
+class ListEvidence(TellsFields, OneHost, command.Lister):
     """List what is recorded of a host's evidence, newest first"""
 
     FIELDS: ClassVar = {
@@ -28,18 +29,13 @@ class ListEvidence(TellsFields, command.Lister):
         "Trusted": "whether all checks passed",
     }
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        parser.add_argument("host", metavar="<host>", help="Name of the compute host")
-        return parser
-
     @refusals.told
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         found = client_of(self.app.client_manager).host_evidence_list(parsed_args.host)
         return tuple(self.FIELDS), [(one.id, one.at, one.policy, one.trusted) for one in found]
 
 
-class SaveEvidence(TellsFields, command.ShowOne):
+class SaveEvidence(TellsFields, OneHost, command.ShowOne):
     """Write recorded evidence of a host to a folder that e2etrust-appraise reads"""
 
     FIELDS: ClassVar = {
@@ -53,7 +49,6 @@ class SaveEvidence(TellsFields, command.ShowOne):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("host", metavar="<host>", help="Name of the compute host")
         parser.add_argument(
             "directory",
             metavar="<directory>",

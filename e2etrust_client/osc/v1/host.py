@@ -13,6 +13,7 @@ from e2etrust_client.model import HostState
 from e2etrust_client.osc.plugin import client_of
 from e2etrust_client.osc.v1 import refusals
 from e2etrust_client.osc.v1.fields import TellsFields
+from e2etrust_client.osc.v1.one_host import OneHost
 from e2etrust_client.result_token import read_result
 
 _STATE = "trusted, untrusted (a check failed), held (waits for an operator), unknown"
@@ -102,16 +103,7 @@ class ListHost(TellsFields, command.Lister):
         return tuple(self.FIELDS), [_row(h) for h in hosts]
 
 
-class _OneHost(command.Command):
-    """A command about one host."""
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        parser.add_argument("host", metavar="<host>", help="Name of the compute host")
-        return parser
-
-
-class ShowHost(TellsFields, _OneHost, command.ShowOne):
+class ShowHost(TellsFields, OneHost, command.ShowOne):
     """Show one host: whether it is trusted, and why not"""
 
     FIELDS: ClassVar = _SHOWN
@@ -121,7 +113,7 @@ class ShowHost(TellsFields, _OneHost, command.ShowOne):
         return _shown(client_of(self.app.client_manager).host(parsed_args.host))
 
 
-class ApproveHost(TellsFields, _OneHost, command.ShowOne):
+class ApproveHost(TellsFields, OneHost, command.ShowOne):
     """Let a held host be trusted again by its next good evidence"""
 
     FIELDS: ClassVar = _SHOWN
@@ -141,7 +133,7 @@ class ApproveHost(TellsFields, _OneHost, command.ShowOne):
         return _shown(client.approve_host(parsed_args.host, parsed_args.ek_sha256))
 
 
-class RevokeHost(TellsFields, _OneHost, command.ShowOne):
+class RevokeHost(TellsFields, OneHost, command.ShowOne):
     """End a host's lease now, and hold it until somebody approves it"""
 
     FIELDS: ClassVar = _SHOWN
@@ -162,7 +154,7 @@ class RevokeHost(TellsFields, _OneHost, command.ShowOne):
         return _shown(client.revoke_host(parsed_args.host, parsed_args.reason))
 
 
-class DeleteHost(_OneHost):
+class DeleteHost(OneHost):
     """Forget a host's keys; its agent enrols it anew"""
 
     @refusals.told
@@ -170,7 +162,7 @@ class DeleteHost(_OneHost):
         client_of(self.app.client_manager).remove_host(parsed_args.host)
 
 
-class HostResult(TellsFields, _OneHost, command.ShowOne):
+class HostResult(TellsFields, OneHost, command.ShowOne):
     """Show a host's attestation result (EAR), its signature checked"""
 
     FIELDS: ClassVar = {
@@ -208,7 +200,7 @@ class HostResult(TellsFields, _OneHost, command.ShowOne):
         return tuple(self.FIELDS)[: len(values)], values
 
 
-class HostHistory(TellsFields, _OneHost, command.Lister):
+class HostHistory(TellsFields, OneHost, command.Lister):
     """List what came out of a host's appraisals, newest first"""
 
     FIELDS: ClassVar = {

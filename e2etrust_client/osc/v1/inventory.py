@@ -15,13 +15,14 @@ from e2etrust_client.model import ExpectedHost
 from e2etrust_client.osc.plugin import client_of
 from e2etrust_client.osc.v1 import refusals
 from e2etrust_client.osc.v1.fields import TellsFields
+from e2etrust_client.osc.v1.one_host import OneHost
 
 _ENROLLED = "whether a host is enrolled under that name"
 _KEYS = "of the TPMT_PUBLIC of each endorsement key that may enrol, hex"
 _BY = "user id of the operator who said so"
 
 
-class EnrolHost(TellsFields, command.ShowOne):
+class EnrolHost(TellsFields, OneHost, command.ShowOne):
     """Let TPMs with these endorsement keys, and no others, enrol as a host
 
     Nobody has to vouch for such a TPM any more. On the host, `e2etrust-agent --show-identity`
@@ -39,7 +40,6 @@ class EnrolHost(TellsFields, command.ShowOne):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("host", metavar="<host>", help="Name of the compute host")
         parser.add_argument(
             "--ek-sha256",
             metavar="<hex>",
@@ -91,16 +91,11 @@ class ListInventory(TellsFields, command.Lister):
         return tuple(self.FIELDS), [_row(one) for one in found]
 
 
-class DeleteInventory(command.Command):
+class DeleteInventory(OneHost):
     """Expect no particular endorsement key of a host any more
 
     A host that is enrolled stays so; for its next enrolment a maker has to vouch for its TPM.
     """
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        parser.add_argument("host", metavar="<host>", help="Name of the compute host")
-        return parser
 
     @refusals.told
     def take_action(self, parsed_args: argparse.Namespace) -> None:
