@@ -255,7 +255,7 @@ def settle(
     elif state.held:
         checks.append(standing.HELD)
     else:
-        _close_gone_launches(session, case, evidence.domains)
+        _close_gone_launches(session, case, evidence.domains, now)
     trusted = all(c.outcome == "pass" for c in checks)
     purpose, policy = case.challenge.purpose, case.policy
     news = standing.is_news(state, f"{purpose} {policy.fingerprint}", checks, now)
@@ -340,8 +340,14 @@ def _note_unrecorded(
     )
 
 
-def _close_gone_launches(session: Session, case: Case, domains: list[RunningDomain]) -> None:
-    """End launches whose server is gone without a word, as after a power cut."""
+def _close_gone_launches(
+    session: Session, case: Case, domains: list[RunningDomain], now: datetime
+) -> None:
+    """End launches whose server is gone without a word, as after a power cut.
+
+    They end *now*: the challenge is half a minute old where it came with a lease, and the server
+    may be on a list that was made since.
+    """
     drawn = case.challenge.issued_at
     running = {d.instance for d in domains}
     gone = {
@@ -354,7 +360,7 @@ def _close_gone_launches(session: Session, case: Case, domains: list[RunningDoma
     # Looked at again under this transaction: it may have ended in another way meanwhile.
     for launch in launches.of_host(session, case.host.name, drawn) if gone else ():
         if launch.id in gone and launch.ended_at is None:
-            launch.state, launch.ended_at = "ended", drawn
+            launch.state, launch.ended_at = "ended", now
             launch.reason = "the server was not running any more when the host attested"
 
 

@@ -227,6 +227,21 @@ def test_servers_gone_with_the_power_are_closed_by_later_evidence(laboratory, ho
     assert rows(laboratory, instance)[0].state == "ended"
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_server_gone_by_a_challenge_from_before_still_counts_where_it_was_seen_since(
+    laboratory, host, instance
+):
+    """The next challenge comes with a lease and is answered half a minute later."""
+    launch = host.launch(instance).launch
+    laboratory.later(11 * 60)
+    early = host.challenge()
+    laboratory.later(10)
+    seen = host.answer(host.challenge(), [RunningDomain(instance, "vm", True, launch)])
+    assert host.send(host.answer(early)).trusted
+    assert rows(laboratory, instance)[0].state == "ended"
+    assert host.send(seen).trusted
+
+
 def test_cve_2026_46448_host_that_only_the_scheduler_chose_launches_nothing(laboratory, instance):
     host = laboratory.host()
     host.enrol()
