@@ -38,14 +38,14 @@ _OUTDATED = frozenset({"NONCE_UNKNOWN", "EVIDENCE_STALE"})
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A challenge that is not answered yet; ``until`` is on the monotonic clock."""
+    """A challenge that is not answered yet; drawn at ``since`` (monotonic) or later."""
 
     challenge: messages.Challenge
-    until: float
+    since: float
 
-    @property
-    def seconds_left(self) -> float:
-        return self.until - time.monotonic()
+    def seconds_left(self, of: float = 1.0) -> float:
+        """Until that part of its time is over."""
+        return self.since + self.challenge.expires_in * of - time.monotonic()
 
 
 class AttestationLoop:
@@ -114,9 +114,11 @@ class AttestationLoop:
     def _attest(self) -> messages.AttestResult:
         # Taken: it is good for one answer, whatever becomes of that.
         held, self._held = self._held, None
-        if held is not None and held.seconds_left > 0:
+        if held is not None and held.seconds_left(_ANSWERED_WITHIN) > 0:
+            answer = self._answer(held.challenge, given=True)
             try:
-                return self._answer(held.challenge, given=True)
+                if held.seconds_left() > 0:  # the TPM may have been busy with launches
+                    return self._send(answer)
             except messages.RemoteRefusal as exc:
                 if exc.retry_after is not None:
                     self._held = held  # nobody looked at the answer
@@ -124,17 +126,18 @@ class AttestationLoop:
                     raise
                 LOG.info("the challenge that came with the lease counts no more: %s", exc.code)
         asked = messages.ChallengeRequest(self._attester.identity.host, "attest")
-        return self._answer(self._verifier.challenge(asked), given=False)
+        return self._send(self._answer(self._verifier.challenge(asked), given=False))
 
-    def _answer(self, challenge: messages.Challenge, *, given: bool) -> messages.AttestResult:
+    def _answer(self, challenge: messages.Challenge, *, given: bool) -> messages.AttestRequest:
         evidence = self._attester.evidence(challenge, attest_binding)
         host, pins = self._attester.identity.host, self._verifier.pins_keys
-        answer = messages.AttestRequest(host, challenge.nonce, evidence, pins, given)
+        return messages.AttestRequest(host, challenge.nonce, evidence, pins, given)
+
+    def _send(self, answer: messages.AttestRequest) -> messages.AttestResult:
         sent = time.monotonic()
         result = self._verifier.attest(answer)
-        if (following := result.challenge) is not None:
-            # It was drawn after this was sent, so it ends no sooner.
-            self._held = _Held(following, sent + following.expires_in * _ANSWERED_WITHIN)
+        if result.challenge is not None:
+            self._held = _Held(result.challenge, sent)
         return result
 
     def _tell(self, result: messages.AttestResult) -> None:
@@ -170,8 +173,9 @@ class AttestationLoop:
                 LOG.exception("attestation failed in an unforeseen way")
                 result = None
             again_in = result.again_in if result is not None else 5.0
-            if (held := self._held) is not None:
-                again_in = min(again_in, held.seconds_left)
+            left = held.seconds_left(_ANSWERED_WITHIN) if (held := self._held) is not None else 0.0
+            if left > again_in / 2:  # less is left where the answer was slow: asking costs less
+                again_in = min(again_in, left)
             self._sleep(again_in * random.uniform(1 - JITTER, 1))  # noqa: S311 - jitter
 
     def _sleep(self, seconds: float) -> None:

@@ -185,7 +185,7 @@ def test_challenge_whose_time_is_over_is_not_answered(expires_in):
 
 def test_host_comes_again_while_its_challenge_is_open(monkeypatch):
     slept = []
-    loop = loop_with(HandingVerifier(expires_in=12.0))
+    loop = loop_with(HandingVerifier(expires_in=30.0))
 
     def sleep(seconds: float) -> None:
         slept.append(seconds)
@@ -195,4 +195,45 @@ def test_host_comes_again_while_its_challenge_is_open(monkeypatch):
     monkeypatch.setattr("e2etrust_agent.attestation.time.monotonic", lambda: 1000.0)
     monkeypatch.setattr("e2etrust_agent.attestation.random.uniform", lambda _least, most: most)
     loop._run()
-    assert slept == [pytest.approx(10.0)]
+    assert slept == [pytest.approx(25.0)]
+
+
+def test_slow_answer_brings_no_host_sooner_where_its_challenge_is_nearly_over(monkeypatch):
+    """Else a verifier that has too much to do has more to do."""
+    verifier, clock, slept = HandingVerifier(expires_in=30.0), [1000.0], []
+    loop = loop_with(verifier)
+    answer = verifier.attest
+
+    def slowly(request: messages.AttestRequest) -> messages.AttestResult:
+        clock[0] += 20.0
+        return answer(request)
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        loop._stopping = True
+
+    verifier.attest = slowly
+    monkeypatch.setattr(loop, "_sleep", sleep)
+    monkeypatch.setattr("e2etrust_agent.attestation.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("e2etrust_agent.attestation.random.uniform", lambda _least, most: most)
+    loop._run()
+    assert slept == [30.0]
+
+
+@pytest.mark.parametrize(("took", "calls"), [(4.9, 1), (5.1, 2)])
+def test_answer_that_a_busy_tpm_made_too_late_is_not_sent(monkeypatch, took, calls):
+    """The verifier would take a nonce that ran out for a stranger's, and tell of it."""
+    verifier, clock = HandingVerifier(), [1000.0]
+    loop = loop_with(verifier)
+    monkeypatch.setattr("e2etrust_agent.attestation.time.monotonic", lambda: clock[0])
+    loop.attest()
+    verifier.calls.clear()
+    clock[0] += 24.9  # of the 25 in which it is answered
+
+    def evidence(challenge: messages.Challenge, _binding: object) -> None:
+        if challenge.nonce.startswith(b"given"):
+            clock[0] += took + 0.1
+
+    loop._attester.evidence = evidence
+    assert loop.attest().trusted
+    assert len(verifier.calls) == calls
