@@ -24,6 +24,7 @@ from e2etrust_core.evidence.model import MAX_DOMAINS, HostEvidence, PcrSelection
 from e2etrust_verifier.db import answers, events, hosts, launches, verdicts
 from e2etrust_verifier.db import policy_versions as versions
 from e2etrust_verifier.db.group_commit import HostWork
+from e2etrust_verifier.db.leases import CLOCKS_AGREE
 from e2etrust_verifier.db.models import Host, HostState, Launch, PolicyVersion
 from e2etrust_verifier.trust import challenges, outcomes, policy_versions, standing
 from e2etrust_verifier.trust.challenges import Drawn
@@ -99,7 +100,8 @@ def _read_nonce(around: Surroundings, host: str, nonce: bytes, purpose: str) -> 
     if challenge is None:
         return _Answered(host, nonce, None, None, now)
     policy = around.policies.policy_for(host, now)
-    return _Answered(host, nonce, challenge, policy, challenge.issued_at)
+    # The clock of a worker that noted a launch's end may be behind that of the one that drew this.
+    return _Answered(host, nonce, challenge, policy, challenge.issued_at - CLOCKS_AGREE)
 
 
 def _records(session: Session, asked: list[_Answered]) -> list[_Answered]:
