@@ -167,12 +167,12 @@ class Acting:
                 raise HostIsUp(f"nova-compute on {row.host} is up: nothing is evacuated")
             self._database.write(lambda s: revocations.forced_down(s, row.host))
             self._nova.force_down(service, True)
-        key = row.host, row.acted_at
+        servers, key = self._nova.servers_on(row.host), (row.host, row.acted_at)
         first = key not in self._evacuations
         known = self._evacuations.setdefault(key, _Evacuation(self._now()))
         asked = waiting = 0
         refused: list[NovaRefused] = []
-        for server in self._nova.servers_on(row.host):
+        for server in servers:
             if server in known.asked:
                 continue
             try:
@@ -180,6 +180,10 @@ class Acting:
             except NovaRefused as exc:
                 refused.append(exc)  # of one: the others must not wait for it
                 continue
+            except NovaError:
+                if asked:
+                    self._tell_evacuated(row.host, asked, waiting, over=False)
+                raise
             if taken:
                 known.asked.add(server)
             asked, waiting = asked + taken, waiting + (not taken)

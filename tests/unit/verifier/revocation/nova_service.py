@@ -34,6 +34,7 @@ class NovaService:
         self.changes: list[tuple[str, dict[str, Any]]] = []
         self.longest_page = 100
         self.down = False
+        self.away_after = ""
         self.dies = False
         self.garbled = b""
 
@@ -90,4 +91,5 @@ class NovaService:
         if server in self.busy:
             return 409, {"conflictingRequest": {}}
         self.evacuated.append(server)
+        self.down = server == self.away_after
         return 200, None

@@ -364,6 +364,20 @@ def test_worker_that_takes_over_asks_again_for_what_could_not_be_evacuated(cloud
     assert cloud.nova.evacuated == ["vm1", "vm2"]
 
 
+def test_what_was_asked_before_nova_went_away_is_told(cloud):
+    cloud.nova.servers["host1"] = ["vm1", "vm2"]
+    cloud.nova.services["host1"]["state"] = "down"
+    cloud.nova.away_after = "vm1"
+    cloud.fail("host1")
+    worker = cloud.worker(action="evacuate")
+    worker.once()
+    cloud.nova.down = False
+    worker.once()
+    assert cloud.nova.evacuated == ["vm1", "vm2"]
+    told = [told for _, told in cloud.told("service-evacuated")]
+    assert told == ["Nova was asked to build 1 servers anew elsewhere"] * 2
+
+
 def test_server_that_nova_does_not_evacuate_keeps_no_other(cloud):
     cloud.nova.servers["host1"] = ["vm1", "vm2", "vm3"]
     cloud.nova.services["host1"]["state"] = "down"
