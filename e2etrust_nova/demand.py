@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 
-from nova import objects
-from nova.objects import request_spec
+from nova.objects import aggregate, request_spec
 from nova.scheduler import host_manager
 
 from e2etrust_core.trust_names import (
@@ -41,20 +40,38 @@ def demand_of_request(spec_obj: request_spec.RequestSpec) -> int:
     return demand_of(extra_specs or {}, traits)
 
 
-def demands_of_aggregates(hosts: Iterable[host_manager.HostState]) -> dict[objects.Aggregate, int]:
-    """Return each aggregate of *hosts* that asks something of its hosts -> the least level.
+class LevelsAsked(dict[tuple[aggregate.Aggregate, ...], int]):
+    """A host's aggregates -> the least level that they and the request ask of it.
 
-    Nova's host manager has one object an aggregate: each is read once and not for each host, but in
-    every request, so that what an operator changed counts at once.
+    Of one request, so that what an operator changed counts at the next.  Nova's host manager has
+    one object an aggregate, and hosts share sets of them: each is read once, not for each host.
+
+    :param demand: what the request itself asks.
     """
-    # No line of Python is run for each host: this is what a request that asks nothing costs.
-    there = set(itertools.chain.from_iterable(map(_AGGREGATES, hosts)))
-    asked = {one: _demand_of_aggregate(one) for one in there}
-    return {one: level for one, level in asked.items() if level}
+
+    def __init__(self, demand: int) -> None:
+        super().__init__()
+        self.demand = demand
+        self._of_aggregate: dict[aggregate.Aggregate, int] = {}
+
+    def of(self, hosts: Collection[host_manager.HostState]) -> list[int]:
+        """Return the level of each of *hosts*; none of them where nothing is asked of any."""
+        # No line of Python is run for each host: this is what a request that asks nothing costs.
+        there = set(itertools.chain.from_iterable(map(_AGGREGATES, hosts)))
+        for one in there.difference(self._of_aggregate):
+            self._of_aggregate[one] = _demand_of_aggregate(one)
+        if max(map(self._of_aggregate.__getitem__, there), default=NOTHING) > self.demand:
+            return list(map(self.__getitem__, map(tuple, map(_AGGREGATES, hosts))))
+        return [self.demand] * len(hosts) if self.demand else []
+
+    def __missing__(self, aggregates: tuple[aggregate.Aggregate, ...]) -> int:
+        level = max([self.demand, *map(self._of_aggregate.__getitem__, aggregates)])
+        self[aggregates] = level
+        return level
 
 
-def _demand_of_aggregate(aggregate: objects.Aggregate) -> int:
+def _demand_of_aggregate(one: aggregate.Aggregate) -> int:
     # Its traits are Nova's own affair (isolated aggregates): they say who may come.
-    metadata = aggregate.metadata if "metadata" in aggregate else {}
+    metadata = one.metadata if "metadata" in one else {}
     asked = (level_of_spec(key, value) for key, value in metadata.items() if is_ours(key))
     return max(asked, default=NOTHING)

@@ -4,26 +4,27 @@
 from __future__ import annotations
 
 import collections
-import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 
 import nova.conf
-from nova.objects import aggregate, request_spec
+from nova.objects import request_spec
 from nova.scheduler import filters, host_manager
 from oslo_log import log as logging
 
 from e2etrust_core.messages import Refusal
-from e2etrust_core.trust_names import MIN_LEVEL_SPEC, NOTHING, TRUST_SPEC, UNREADABLE
+from e2etrust_core.trust_names import MIN_LEVEL_SPEC, TRUST_SPEC, UNREADABLE
 from e2etrust_nova.conf import scheduler as options
-from e2etrust_nova.demand import demand_of_request, demands_of_aggregates
+from e2etrust_nova.demand import LevelsAsked, demand_of_request
 from e2etrust_nova.scheduler.process_view import ProcessViews
 from e2etrust_nova.scheduler.verifier import verifier_client
 from e2etrust_nova.scheduler.view import NEVER, LeaseView, Source
 
 LOG = logging.getLogger(__name__)
 
-#: A host's aggregates -> the least level that is asked of it.
-LevelOf = Callable[[tuple[aggregate.Aggregate, ...]], int]
+#: Hosts that are looked at together: each is looked at more than once, and so many stay in the
+#: processor's cache meanwhile.
+_BATCH = 1024
 
 _UNREADABLE = Refusal(
     "DEMAND_UNREADABLE",
@@ -51,80 +52,72 @@ class TrustedHostFilter(filters.BaseHostFilter):
 
     def filter_all(
         self, filter_obj_list: Iterable[host_manager.HostState], spec_obj: request_spec.RequestSpec
-    ) -> Sequence[host_manager.HostState]:
+    ) -> list[host_manager.HostState]:
         """Return the hosts that may take the server; never None, which would stop filtering."""
         hosts = filter_obj_list if isinstance(filter_obj_list, list) else list(filter_obj_list)
-        demand = demand_of_request(spec_obj)
-        asking = demands_of_aggregates(hosts)
-        if not demand and not asking:
-            return hosts
+        asked = LevelsAsked(demand_of_request(spec_obj))
+        passed: list[host_manager.HostState] = []
+        refused = _Refused()
+        view: LeaseView | None = None
+        for start in range(0, len(hosts), _BATCH):
+            batch = hosts[start : start + _BATCH]
+            levels = asked.of(batch)
+            if not levels:
+                passed += batch
+                continue
+            if view is None:
+                view = self._news(asked.demand)
+                now = view.now()
+                ends_of = [view.deadlines(level).get for level in range(UNREADABLE + 1)]
+            fits = [
+                not level or ends_of[level](host.host, NEVER) > now
+                for host, level in zip(batch, levels, strict=True)
+            ]
+            passed += itertools.compress(batch, fits)
+            if not all(fits) and LOG.isEnabledFor(logging.INFO):
+                those = zip(batch, levels, fits, strict=True)
+                refused.add([(host.host, level) for host, level, fit in those if not fit], view)
+        if refused.first:
+            self._log(refused, len(hosts), spec_obj)
+        return passed
+
+    def _news(self, demand: int) -> LeaseView:
         view = self._views.current()
         # What nobody can meet needs no news of the hosts.
         if demand < UNREADABLE:
             view.refresh()
-        level_of = _levels(demand, asking) if asking else None
-        passed = _passed(hosts, demand, level_of, view)
-        if len(passed) < len(hosts) and LOG.isEnabledFor(logging.INFO):
-            kept = set(map(id, passed))
-            refused = [host for host in hosts if id(host) not in kept]
-            levels = (level_of(tuple(one.aggregates)) if level_of else demand for one in refused)
-            self._log_refused(spec_obj, len(hosts), refused, levels, view)
-        return passed
+        return view
 
     def _source(self) -> Source:
         return verifier_client(nova.conf.CONF, self._options).lease_delta
 
-    def _log_refused(
-        self,
-        spec_obj: request_spec.RequestSpec,
-        asked: int,
-        refused: Sequence[host_manager.HostState],
-        levels: Iterable[int],
-        view: LeaseView,
-    ) -> None:
-        """One line for all: of each code how many, some of them by name, and why the first."""
-        names: dict[str, list[str]] = collections.defaultdict(list)
-        first: dict[str, Refusal] = {}
-        for host, level in zip(refused, levels, strict=True):
-            why = view.why_not(host.host, level) if level < UNREADABLE else _UNREADABLE
-            names[why.code].append(host.host)
-            first.setdefault(why.code, why)
+    def _log(self, refused: _Refused, asked: int, spec_obj: request_spec.RequestSpec) -> None:
         LOG.info(
             "%d of %d hosts refused for server %s: %s",
-            len(refused),
+            sum(map(len, refused.names.values())),
             asked,
             spec_obj.instance_uuid if "instance_uuid" in spec_obj else None,
-            "; ".join(
-                _told(first[code], names[code], self._options.logged_refusals) for code in names
-            ),
+            refused.told(self._options.logged_refusals),
         )
 
 
-def _levels(demand: int, asking: Mapping[aggregate.Aggregate, int]) -> LevelOf:
-    """Return what says the least level that request and aggregates ask of a host."""
+class _Refused:
+    """One line for all: of each code how many, some of them by name, and why the first."""
 
-    # Hosts are many, and sets of aggregates few.
-    @functools.cache
-    def level_of(aggregates: tuple[aggregate.Aggregate, ...]) -> int:
-        return max([demand, *(asking.get(one, NOTHING) for one in aggregates)])
+    def __init__(self) -> None:
+        self.names: dict[str, list[str]] = collections.defaultdict(list)
+        self.first: dict[str, Refusal] = {}
 
-    return level_of
+    def add(self, hosts: Sequence[tuple[str, int]], view: LeaseView) -> None:
+        for (host, level), why in zip(hosts, view.why_not(hosts), strict=True):
+            if level == UNREADABLE:
+                why = _UNREADABLE
+            if why.code not in self.first:
+                self.first[why.code] = why
+            self.names[why.code].append(host)
 
-
-def _passed(
-    hosts: Sequence[host_manager.HostState], demand: int, level_of: LevelOf | None, view: LeaseView
-) -> list[host_manager.HostState]:
-    """:param level_of: None where *demand* is all that is asked of any host."""
-    now = view.now()
-    if level_of is None:
-        end_of = view.deadlines(demand).get
-        return [host for host in hosts if end_of(host.host, NEVER) > now]
-    ends_of = [view.deadlines(level).get for level in range(UNREADABLE + 1)]
-    return [
-        host
-        for host in hosts
-        if not (level := level_of(tuple(host.aggregates))) or ends_of[level](host.host, NEVER) > now
-    ]
+    def told(self, named: int) -> str:
+        return "; ".join(_told(self.first[code], self.names[code], named) for code in self.names)
 
 
 def _told(why: Refusal, hosts: Sequence[str], named: int) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from oslo_log import log as logging
@@ -112,14 +112,21 @@ class LeaseView:
             else:
                 self._apply(delta, sent)
 
-    def why_not(self, host: str, level: int = LOWEST_LEVEL) -> Refusal:
-        """Return why *host* holds no lease of *level*, in the verifier's words where it said."""
-        known = self._deadlines[LOWEST_LEVEL]
-        if level > LOWEST_LEVEL and known.get(host, NEVER) > self.now():
-            return _too_low(level)
-        if host not in known:
-            return _UNKNOWN
-        return self._failed.get(host) or (_RAN_OUT_UNHEARD if self._down else _RAN_OUT)
+    def why_not(self, hosts: Iterable[tuple[str, int]]) -> Iterator[Refusal]:
+        """Yield why each host holds no lease of its level, in the verifier's words where it said.
+
+        :param hosts: names, each with the level that is asked.
+        """
+        known, failed, now = self._deadlines[LOWEST_LEVEL], self._failed, self.now()
+        ran_out = _RAN_OUT_UNHEARD if self._down else _RAN_OUT
+        for host, level in hosts:
+            end = known.get(host)
+            if end is None:
+                yield _UNKNOWN
+            elif level > LOWEST_LEVEL and end > now:
+                yield _too_low(level)
+            else:
+                yield failed.get(host, ran_out)
 
     def _check(self, delta: LeaseDelta) -> None:
         if not delta.full and delta.generation < self._generation:

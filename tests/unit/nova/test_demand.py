@@ -8,7 +8,7 @@ from nova.objects.aggregate import Aggregate
 from nova.scheduler import host_manager
 
 from e2etrust_core.trust_names import NOTHING, UNREADABLE
-from e2etrust_nova.demand import demand_of, demands_of_aggregates
+from e2etrust_nova.demand import LevelsAsked, demand_of
 
 TRUSTED_TRAIT = "CUSTOM_E2ETRUST_TRUSTED"
 
@@ -87,23 +87,34 @@ def hosts_in(*aggregates: Aggregate) -> list[host_manager.HostState]:
 def test_aggregate_asks_of_its_hosts(metadata, level):
     asking = aggregate(**metadata)
     plain = aggregate(availability_zone="nova")
-    assert demands_of_aggregates(hosts_in(plain, asking)) == {asking: level}
+    assert LevelsAsked(NOTHING).of(hosts_in(plain, asking)) == [level]
 
 
 def test_trait_of_an_aggregate_is_novas_own_and_asks_nothing_here():
     isolated = aggregate(trait__CUSTOM_E2ETRUST_TRUSTED="required")
-    assert demands_of_aggregates(hosts_in(isolated)) == {}
+    assert LevelsAsked(NOTHING).of(hosts_in(isolated)) == []
+
+
+def test_request_and_aggregates_both_ask_of_each_host():
+    two, four = aggregate(trust__min_level="2"), aggregate(trust__min_level="4")
+    hosts = [*hosts_in(), *hosts_in(two), *hosts_in(two, four), *hosts_in(four)]
+    assert LevelsAsked(NOTHING).of(hosts) == [0, 2, 4, 4]
+    assert LevelsAsked(3).of(hosts) == [3, 3, 4, 4]
+    assert LevelsAsked(4).of(hosts) == [4] * 4
+    # One request, host by host.
+    asked = LevelsAsked(1)
+    assert [asked.of([host]) for host in hosts] == [[1], [2], [4], [4]]
 
 
 def test_what_an_operator_changes_in_an_aggregate_counts_at_the_next_request():
     one = aggregate(availability_zone="nova")
     hosts = hosts_in(one)
-    assert demands_of_aggregates(hosts) == {}
+    assert LevelsAsked(NOTHING).of(hosts) == []
     # In place: the object, and the host's list of aggregates, stay the same.
     one.metadata["trust:min_level"] = "2"
-    assert demands_of_aggregates(hosts) == {one: 2}
+    assert LevelsAsked(NOTHING).of(hosts) == [2]
     del one.metadata["trust:min_level"]
-    assert demands_of_aggregates(hosts) == {}
+    assert LevelsAsked(NOTHING).of(hosts) == []
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_only_leased_hosts_pass(verifier):
 
 def test_plain_flavor_gets_all_hosts_and_asks_nobody(verifier):
     given = hosts("host1", "host2")
-    assert TrustedHostFilter().filter_all(given, spec()) is given
+    assert TrustedHostFilter().filter_all(given, spec()) == given
     assert verifier.asked == 0
 
 
@@ -237,5 +237,29 @@ def test_aggregate_with_an_unreadable_demand_gets_no_server(verifier, caplog):
 def test_aggregates_that_ask_nothing_change_nothing(verifier):
     states = hosts("host1", "host2")
     in_aggregate(states, availability_zone="nova", trait__CUSTOM_E2ETRUST_TRUSTED="required")
-    assert TrustedHostFilter().filter_all(states, spec()) is states
+    assert TrustedHostFilter().filter_all(states, spec()) == states
     assert verifier.asked == 0
+
+
+def test_hosts_of_many_batches_are_asked_about_once_and_told_of_in_one_line(
+    verifier, caplog, monkeypatch
+):
+    monkeypatch.setattr(filters, "_BATCH", 2)
+    caplog.set_level(logging.INFO)
+    verifier.hosts = [HostTrust(name, 60.0, level=2) for name in "cfg"]
+    verifier.hosts += [HostTrust("d", 0.0, [PCR_7])]
+    states = hosts(*"abcdefgh")
+    in_aggregate(states[2:], trust__trusted_host="trusted")
+    in_aggregate(states[6:], trust__min_level="3")
+    assert names(TrustedHostFilter().filter_all(states, spec())) == ["a", "b", "c", "f"]
+    assert verifier.asked == 1
+    line = told(caplog)
+    assert line.startswith("4 of 8 hosts refused for server 7e9b2d4e")
+    for refused in ("PCR_MISMATCH (d)", "LEVEL_TOO_LOW (g)", "HOST_UNKNOWN (e, h)"):
+        assert f" {refused}: " in line
+
+
+def test_nothing_is_collected_of_refused_hosts_where_nobody_reads_it(verifier, caplog, monkeypatch):
+    monkeypatch.setattr(filters.LeaseView, "why_not", None)
+    caplog.set_level(logging.WARNING)
+    assert TrustedHostFilter().filter_all(hosts("host1"), spec(TRUSTED)) == []
