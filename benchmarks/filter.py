@@ -25,7 +25,7 @@ import time
 import tracemalloc
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from unittest import mock
 
@@ -39,6 +39,8 @@ from nova.scheduler.filters import compute_filter  # noqa: E402
 from nova.scheduler.weights import ram  # noqa: E402
 from oslo_utils import timeutils  # noqa: E402
 
+from e2etrust_core import wire  # noqa: E402
+from e2etrust_core.appraisal.model import CheckResult  # noqa: E402
 from e2etrust_core.messages import HostTrust, LeaseDelta  # noqa: E402
 from e2etrust_nova.scheduler import filters, weighers  # noqa: E402
 from e2etrust_nova.scheduler.view import LeaseView  # noqa: E402
@@ -65,20 +67,33 @@ class Figure:
 
 
 class LeasingVerifier:
-    """Answers where the message bus would: first all hosts, then what an idle second brings."""
+    """Answers where the message bus would: first all hosts, then what an idle second brings.
 
-    def __init__(self, leased: int) -> None:
-        self._all = [HostTrust(f"host{i}", 3600.0, level=LEVEL) for i in range(leased)]
+    :param leased: so many hosts hold a lease.
+    :param failed: the ones behind them did, and failed a check.
+    """
+
+    def __init__(self, leased: int, failed: int = 0) -> None:
+        hosts = [HostTrust(f"host{i}", 3600.0, level=LEVEL) for i in range(leased)]
+        for i in range(leased, leased + failed):
+            reason = f"sha256:10 is not what host{i}'s policy accepts"
+            check = CheckResult("pcr-policy", "fail", reason, "PCR_MISMATCH", "look at the host")
+            hosts.append(HostTrust(f"host{i}", 0.0, [check]))
+        self._all = as_received(LeaseDelta(1, True, hosts))
+        self._idle = as_received(LeaseDelta(1, False, hosts[1:2]))
 
     def lease_delta(self, since: int) -> LeaseDelta:
-        if since == 0:
-            return LeaseDelta(1, True, self._all)
-        return LeaseDelta(since + 1, False, [HostTrust("host1", 3600.0, level=LEVEL)])
+        return replace(self._idle, generation=since + 1) if since else self._all
 
 
-def answering(leased: int) -> Callable[..., LeasingVerifier]:
-    """Return what makes the client of a verifier that leases so many hosts."""
-    verifier = LeasingVerifier(leased)
+def as_received(delta: LeaseDelta) -> LeaseDelta:
+    """Return *delta* with strings and numbers of its own, as the message bus brings them."""
+    return wire.from_dict(LeaseDelta, json.loads(json.dumps(wire.to_dict(delta))))
+
+
+def answering(leased: int, failed: int) -> Callable[..., LeasingVerifier]:
+    """Return what makes the client of a verifier of such hosts."""
+    verifier = LeasingVerifier(leased, failed)
     return lambda *_args, **_kwargs: verifier
 
 
@@ -134,6 +149,7 @@ class Side:
     goal: float
     states: list[host_manager.HostState]
     passes: int = HOSTS
+    failed: int = 0
 
 
 def sides() -> dict[str, Side]:
@@ -145,6 +161,7 @@ def sides() -> dict[str, Side]:
         "filter": Side(HOSTS, trusted, 0.25, states),
         "filter-one-in-ten-refused": Side(most, trusted, 0.25, states, most),
         "filter-all-refused": Side(0, trusted, 0.25, states, 0),
+        "filter-all-failed": Side(0, trusted, 0.25, states, 0, failed=HOSTS),
         "filter-min-level": Side(HOSTS, level, 0.25, states),
         "filter-aggregates-ask": Side(HOSTS, request({}), 0.25, asking),
         "filter-all-aggregates-ask": Side(HOSTS, request({}), 0.25, all_asking),
@@ -165,7 +182,7 @@ def measure() -> list[Figure]:
         one = filters.TrustedHostFilter()
         compared[name] = (one, side)
         # It makes its connection with the first request.
-        with mock.patch.object(filters, "verifier_client", answering(side.leased)):
+        with mock.patch.object(filters, "verifier_client", answering(side.leased, side.failed)):
             passed = len(handler.get_filtered_objects([one], side.states, side.spec))
         if passed != side.passes:
             sys.exit(f"{name} does not what it should: {passed} of {side.passes} pass")
@@ -209,7 +226,7 @@ def measure_weigher() -> Weighing:
     spec = request({"trust:trusted_host": "trusted"})
     states = [weights.WeighedHost(state, 0.0) for state in host_states()]
     ours, nova = weighers.FreshnessWeigher(), ram.RAMWeigher()
-    with mock.patch.object(weighers, "verifier_client", answering(HOSTS)):
+    with mock.patch.object(weighers, "verifier_client", answering(HOSTS, 0)):
         shortest = min(ours.weigh_objects(states, spec))
     if shortest <= 0:
         sys.exit("FreshnessWeigher finds no lease where there is one")
@@ -224,7 +241,8 @@ def measure_weigher() -> Weighing:
 def view_bytes_per_host() -> float:
     """Return what one view holds for a host of level 3, in bytes, its name included."""
     tracemalloc.start()
-    view = LeaseView(LeasingVerifier(VIEW_HOSTS).lease_delta, retry_interval=1.0)
+    # The answer itself goes, as one from the message bus does.
+    view = LeaseView(lambda _since: LeasingVerifier(VIEW_HOSTS).lease_delta(0), retry_interval=1.0)
     view.refresh()
     gc.collect()
     held = tracemalloc.get_traced_memory()[0]

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import collections
 import itertools
 from collections.abc import Iterable, Sequence
 
@@ -13,25 +12,18 @@ from nova.scheduler import filters, host_manager
 from oslo_log import log as logging
 
 from e2etrust_core.messages import Refusal
-from e2etrust_core.trust_names import MIN_LEVEL_SPEC, TRUST_SPEC, UNREADABLE
+from e2etrust_core.trust_names import UNREADABLE
 from e2etrust_nova.conf import scheduler as options
 from e2etrust_nova.demand import LevelsAsked, demand_of_request
 from e2etrust_nova.scheduler.process_view import ProcessViews
 from e2etrust_nova.scheduler.verifier import verifier_client
-from e2etrust_nova.scheduler.view import NEVER, LeaseView, Source
+from e2etrust_nova.scheduler.view import NEVER, LeaseView, Refusals, Source
 
 LOG = logging.getLogger(__name__)
 
 #: Hosts that are looked at together: each is looked at more than once, and so many stay in the
 #: processor's cache meanwhile.
 _BATCH = 1024
-
-_UNREADABLE = Refusal(
-    "DEMAND_UNREADABLE",
-    f"{TRUST_SPEC} or {MIN_LEVEL_SPEC} of flavor or aggregate has a value that no host can meet,"
-    " or there is another key trust:",
-    "set the first to 'trusted', the second to a number from 1 to 9, or remove them; remove others",
-)
 
 
 class TrustedHostFilter(filters.BaseHostFilter):
@@ -57,7 +49,7 @@ class TrustedHostFilter(filters.BaseHostFilter):
         hosts = filter_obj_list if isinstance(filter_obj_list, list) else list(filter_obj_list)
         asked = LevelsAsked(demand_of_request(spec_obj))
         passed: list[host_manager.HostState] = []
-        refused = _Refused()
+        refusals: Refusals = {}
         view: LeaseView | None = None
         for start in range(0, len(hosts), _BATCH):
             batch = hosts[start : start + _BATCH]
@@ -76,9 +68,11 @@ class TrustedHostFilter(filters.BaseHostFilter):
             passed += itertools.compress(batch, fits)
             if not all(fits) and LOG.isEnabledFor(logging.INFO):
                 those = zip(batch, levels, fits, strict=True)
-                refused.add([(host.host, level) for host, level, fit in those if not fit], view)
-        if refused.first:
-            self._log(refused, len(hosts), spec_obj)
+                refused = [(host.host, level) for host, level, fit in those if not fit]
+                for code, (why, names) in view.why_not(refused).items():
+                    refusals.setdefault(code, (why, []))[1].extend(names)
+        if refusals:
+            self._log(refusals, len(hosts), spec_obj)
         return passed
 
     def _news(self, demand: int) -> LeaseView:
@@ -91,33 +85,15 @@ class TrustedHostFilter(filters.BaseHostFilter):
     def _source(self) -> Source:
         return verifier_client(nova.conf.CONF, self._options).lease_delta
 
-    def _log(self, refused: _Refused, asked: int, spec_obj: request_spec.RequestSpec) -> None:
+    def _log(self, refusals: Refusals, asked: int, spec_obj: request_spec.RequestSpec) -> None:
+        """One line for all: of each code how many, some of them by name, and why the first."""
         LOG.info(
             "%d of %d hosts refused for server %s: %s",
-            sum(map(len, refused.names.values())),
+            sum(len(names) for _why, names in refusals.values()),
             asked,
             spec_obj.instance_uuid if "instance_uuid" in spec_obj else None,
-            refused.told(self._options.logged_refusals),
+            "; ".join(_told(*one, self._options.logged_refusals) for one in refusals.values()),
         )
-
-
-class _Refused:
-    """One line for all: of each code how many, some of them by name, and why the first."""
-
-    def __init__(self) -> None:
-        self.names: dict[str, list[str]] = collections.defaultdict(list)
-        self.first: dict[str, Refusal] = {}
-
-    def add(self, hosts: Sequence[tuple[str, int]], view: LeaseView) -> None:
-        for (host, level), why in zip(hosts, view.why_not(hosts), strict=True):
-            if level == UNREADABLE:
-                why = _UNREADABLE
-            if why.code not in self.first:
-                self.first[why.code] = why
-            self.names[why.code].append(host)
-
-    def told(self, named: int) -> str:
-        return "; ".join(_told(self.first[code], self.names[code], named) for code in self.names)
 
 
 def _told(why: Refusal, hosts: Sequence[str], named: int) -> str:

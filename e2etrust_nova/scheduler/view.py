@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from oslo_log import log as logging
@@ -15,7 +16,14 @@ from e2etrust_core.appraisal.model import CheckResult
 from e2etrust_core.errors import E2ETrustError, InputError
 from e2etrust_core.messages import HostTrust, LeaseDelta, Refusal
 from e2etrust_core.one_line import printable
-from e2etrust_core.trust_names import HIGHEST_LEVEL, LOWEST_LEVEL, UNREADABLE
+from e2etrust_core.trust_names import (
+    HIGHEST_LEVEL,
+    LOWEST_LEVEL,
+    MIN_LEVEL_SPEC,
+    NOTHING,
+    TRUST_SPEC,
+    UNREADABLE,
+)
 
 LOG = logging.getLogger(__name__)
 
@@ -30,6 +38,12 @@ NEVER = float("-inf")
 _LONGEST_LEASE = 3600.0
 
 # Made once: ten thousand hosts may be refused for the same.
+_UNREADABLE = Refusal(
+    "DEMAND_UNREADABLE",
+    f"{TRUST_SPEC} or {MIN_LEVEL_SPEC} of flavor or aggregate has a value that no host can meet,"
+    " or there is another key trust:",
+    "set the first to 'trusted', the second to a number from 1 to 9, or remove them; remove others",
+)
 _UNKNOWN = Refusal(
     "HOST_UNKNOWN",
     "the verifier knows no such host",
@@ -42,8 +56,12 @@ _RAN_OUT = Refusal(
 )
 _RAN_OUT_UNHEARD = replace(_RAN_OUT, reason=f"{_RAN_OUT.reason} and the verifier does not answer")
 
+#: Code -> the first refusal with it, and the names of all hosts that it is said of.
+Refusals = dict[str, tuple[Refusal, list[str]]]
+
 #: Ends of leases by host, one map for each level: hosts whose lease has it or a higher one.  The
-#: map of the lowest level has all hosts.  So one look decides, whatever level is asked.
+#: map of the lowest level has those without a lease as well, but none that failed a check.  So one
+#: look decides, whatever level is asked.
 Deadlines = list[dict[str, float]]
 
 
@@ -82,8 +100,9 @@ class LeaseView:
     def deadlines(self, level: int = LOWEST_LEVEL) -> dict[str, float]:
         """Return the ends of the leases that have *level*, on this view's clock.
 
-        Of the lowest level it has every known host; of a level that nobody knows, none.  Read
-        it, never write: it is the live map, for a copy would cost more than the filter.
+        Of the lowest level it has every known host but those that failed a check; of a level that
+        nobody knows, none.  Read it, never write: it is the live map, for a copy would cost more
+        than the filter.
         """
         return self._deadlines[min(level, UNREADABLE)]
 
@@ -112,21 +131,29 @@ class LeaseView:
             else:
                 self._apply(delta, sent)
 
-    def why_not(self, hosts: Iterable[tuple[str, int]]) -> Iterator[Refusal]:
-        """Yield why each host holds no lease of its level, in the verifier's words where it said.
+    def why_not(self, hosts: Iterable[tuple[str, int]]) -> Refusals:
+        """Return why hosts hold no lease of a level, in the verifier's words where it said.
 
         :param hosts: names, each with the level that is asked.
         """
+        refusals: Refusals = {}
         known, failed, now = self._deadlines[LOWEST_LEVEL], self._failed, self.now()
-        ran_out = _RAN_OUT_UNHEARD if self._down else _RAN_OUT
+        # All in one loop, with no call for a host: a request may be refused ten thousand of them.
         for host, level in hosts:
-            end = known.get(host)
-            if end is None:
-                yield _UNKNOWN
-            elif level > LOWEST_LEVEL and end > now:
-                yield _too_low(level)
+            why = failed.get(host) if level < UNREADABLE else _UNREADABLE
+            if why is None:
+                end = known.get(host)
+                if end is None:
+                    why = _UNKNOWN
+                elif level > LOWEST_LEVEL and end > now:
+                    why = _too_low(level)
+                else:
+                    why = _RAN_OUT_UNHEARD if self._down else _RAN_OUT
+            if why.code in refusals:
+                refusals[why.code][1].append(host)
             else:
-                yield failed.get(host, ran_out)
+                refusals[why.code] = (why, [host])
+        return refusals
 
     def _check(self, delta: LeaseDelta) -> None:
         if not delta.full and delta.generation < self._generation:
@@ -167,26 +194,29 @@ def _record(
     deadlines: Deadlines,
     failed: dict[str, Refusal],
 ) -> None:
-    leased = trust.seconds > 0 and not trust.failed
-    end = sent + min(trust.seconds, _LONGEST_LEASE) if leased else NEVER
-    # A verifier that knows no levels vouches for the lowest.
-    deadlines[LOWEST_LEVEL][trust.host] = end
-    for level in range(LOWEST_LEVEL + 1, HIGHEST_LEVEL + 1):
-        if leased and trust.level >= level:
+    if trust.failed:
+        has, end = NOTHING, NEVER
+        failed[trust.host] = _refusal_of(trust.failed[0])
+    elif trust.seconds > 0:
+        # A verifier that knows no levels vouches for the lowest.
+        has, end = max(trust.level, LOWEST_LEVEL), sent + min(trust.seconds, _LONGEST_LEASE)
+    else:
+        has, end = LOWEST_LEVEL, NEVER
+    for level in range(LOWEST_LEVEL, HIGHEST_LEVEL + 1):
+        if level <= has:
             deadlines[level][trust.host] = end
         elif deadlines[level]:
             deadlines[level].pop(trust.host, None)
-    if trust.failed:
-        failed[trust.host] = _refusal_of(trust.failed[0])
-    else:
+    if not trust.failed:
         failed.pop(trust.host, None)
 
 
 def _refusal_of(check: CheckResult) -> Refusal:
+    # Thousands of hosts may fail the same check: its words are kept, and looked at, once.
     return Refusal(
-        printable(check.code or "CHECK_FAILED"),
+        sys.intern(printable(check.code or "CHECK_FAILED")),
         printable(f"{check.check}: {check.reason}"),
-        printable(check.remedy),
+        sys.intern(printable(check.remedy)),
     )
 
 

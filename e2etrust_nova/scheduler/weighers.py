@@ -50,8 +50,10 @@ class FreshnessWeigher(weights.BaseHostWeigher):
         view = self._views.current()
         view.refresh()
         now, deadline_of = view.now(), view.deadlines().get
-        ends = (deadline_of(one.obj.host, NEVER) for one in weighed_obj_list)
-        return [end - now if end > now else 0.0 for end in ends]
+        return [
+            end - now if (end := deadline_of(one.obj.host, NEVER)) > now else 0.0
+            for one in weighed_obj_list
+        ]
 
     def _weigh_object(
         self, obj: host_manager.HostState, weight_properties: request_spec.RequestSpec

@@ -79,7 +79,8 @@ def leased(view: LeaseView, host: str) -> bool:
 
 
 def why_not(view: LeaseView, host: str, level: int = 1) -> Refusal:
-    (why,) = view.why_not([(host, level)])
+    ((why, names),) = view.why_not([(host, level)]).values()
+    assert names == [host]
     return why
 
 
@@ -149,6 +150,17 @@ def test_failed_checks_outweigh_seconds_of_lease(view, verifier):
     verifier.answers = [LeaseDelta(3, True, [HostTrust("host1", 60.0, [PCR_7])])]
     view.refresh()
     assert not leased(view, "host1")
+
+
+def test_words_that_many_hosts_fail_with_are_kept_once(view, verifier):
+    code, remedy = ("".join([word, "!"]) for word in (PCR_7.code, PCR_7.remedy))
+    again = CheckResult("pcr-policy", "fail", "another reason", code[:-1], remedy[:-1])
+    hosts = [HostTrust("host1", 0.0, [PCR_7]), HostTrust("host2", 0.0, [again])]
+    verifier.answers = [LeaseDelta(3, True, hosts)]
+    view.refresh()
+    one, other = why_not(view, "host1"), why_not(view, "host2")
+    assert one.code is other.code
+    assert one.remedy is other.remedy
 
 
 def test_not_a_number_is_no_lease(view, verifier):
