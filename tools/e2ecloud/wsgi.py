@@ -21,6 +21,9 @@ def application(module: str) -> Any:
     loaded = importlib.import_module(module).application
     if module.startswith("neutron"):
         importlib.import_module("sqlalchemy.orm").configure_mappers()
+    if module.startswith("barbican"):
+        # Made by the first request otherwise, and not there yet for one that comes beside it: 500.
+        importlib.import_module("barbican.common.policy").init()
     return loaded
 
 
