@@ -183,41 +183,38 @@ def test_challenge_whose_time_is_over_is_not_answered(expires_in):
     assert [method for method, _ in verifier.calls] == ["challenge", "attest"] * 2
 
 
-def test_host_comes_again_while_its_challenge_is_open(monkeypatch):
+def sleeps(loop: AttestationLoop, monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> float:
+    """Attest once by *clock*; return the seconds that the host sleeps then, without jitter."""
     slept = []
-    loop = loop_with(HandingVerifier(expires_in=30.0))
 
     def sleep(seconds: float) -> None:
         slept.append(seconds)
         loop._stopping = True
 
     monkeypatch.setattr(loop, "_sleep", sleep)
-    monkeypatch.setattr("e2etrust_agent.attestation.time.monotonic", lambda: 1000.0)
+    monkeypatch.setattr("e2etrust_agent.attestation.time.monotonic", lambda: clock[0])
     monkeypatch.setattr("e2etrust_agent.attestation.random.uniform", lambda _least, most: most)
     loop._run()
-    assert slept == [pytest.approx(25.0)]
+    (seconds,) = slept
+    return seconds
+
+
+def test_host_comes_again_while_its_challenge_is_open(monkeypatch):
+    loop = loop_with(HandingVerifier(expires_in=30.0))
+    assert sleeps(loop, monkeypatch, [1000.0]) == pytest.approx(25.0)
 
 
 def test_slow_answer_brings_no_host_sooner_where_its_challenge_is_nearly_over(monkeypatch):
     """Else a verifier that has too much to do has more to do."""
-    verifier, clock, slept = HandingVerifier(expires_in=30.0), [1000.0], []
-    loop = loop_with(verifier)
+    verifier, clock = HandingVerifier(expires_in=30.0), [1000.0]
     answer = verifier.attest
 
     def slowly(request: messages.AttestRequest) -> messages.AttestResult:
         clock[0] += 20.0
         return answer(request)
 
-    def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        loop._stopping = True
-
     verifier.attest = slowly
-    monkeypatch.setattr(loop, "_sleep", sleep)
-    monkeypatch.setattr("e2etrust_agent.attestation.time.monotonic", lambda: clock[0])
-    monkeypatch.setattr("e2etrust_agent.attestation.random.uniform", lambda _least, most: most)
-    loop._run()
-    assert slept == [30.0]
+    assert sleeps(loop_with(verifier), monkeypatch, clock) == 30.0
 
 
 @pytest.mark.parametrize(("took", "calls"), [(4.9, 1), (5.1, 2)])
