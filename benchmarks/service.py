@@ -26,8 +26,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -83,8 +83,6 @@ class Figure:
     paced_rate: float
     p50_ms: float | None
     p99_ms: float | None
-    challenge_p99_ms: float | None
-    attest_p99_ms: float | None
     refused: dict[str, int]
     lost: int
 
@@ -247,21 +245,47 @@ def group_of(pid: int) -> list[int]:
     return found
 
 
-def load(made: Ground, at_once: int, rate: float, seconds: float = SECONDS) -> dict[str, Any]:
+def load(
+    made: Ground, at_once: int, rate: float, each_host_attested: Callable[[], None]
+) -> dict[str, Any]:
     """Run the maker of the load and return what it told."""
-    arguments = [made.broker.url, f"0:{HOSTS}", str(seconds), str(at_once), str(rate)]
+    arguments = [made.broker.url, f"0:{HOSTS}", str(SECONDS), str(at_once), str(rate)]
     program = [sys.executable, HERE / "service_load/agents.py", *arguments]
-    allowed = seconds + LOAD_MARGIN
+    allowed = SECONDS + LOAD_MARGIN
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
-        done = subprocess.run(
-            program, stdout=subprocess.PIPE, text=True, cwd=ROOT, check=True, timeout=allowed
-        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        each_host_attested()
+        told, _ = process.communicate(timeout=allowed)
     except subprocess.TimeoutExpired:
         raise SystemExit(f"service: the load does not end in {allowed:.0f} s") from None
-    except subprocess.CalledProcessError as exc:
-        raise SystemExit(f"service: the load failed (status {exc.returncode})") from None
-    found: dict[str, Any] = json.loads(done.stdout)
+    finally:
+        process.kill()
+    if process.returncode:
+        raise SystemExit(f"service: the load failed (status {process.returncode})")
+    found: dict[str, Any] = json.loads(told)
     return found
+
+
+@dataclass
+class Meter:
+    """Processor time that processes take from :meth:`start` on."""
+
+    watched: dict[str, list[int]]
+    began: float = 0.0
+    before: dict[str, float] = field(default_factory=dict)
+
+    def start(self) -> None:
+        self.began, self.before = time.monotonic(), self._spent()
+
+    def took(self) -> tuple[float, dict[str, float]]:
+        """Return seconds since the start, and those of a processor by name."""
+        lasted, now = time.monotonic() - self.began, self._spent()
+        return lasted, {name: now[name] - spent for name, spent in self.before.items()}
+
+    def _spent(self) -> dict[str, float]:
+        return {name: sum(map(cpu_seconds, pids)) for name, pids in self.watched.items()}
 
 
 def measure(made: Ground, count: int, progress: Progress) -> Figure:
@@ -270,24 +294,17 @@ def measure(made: Ground, count: int, progress: Progress) -> Figure:
     assert broker is not None
     assert database is not None
     with workers(made, count) as pids:
-        watched = {"workers": pids, "broker": group_of(broker.pid), "database": [database.pid]}
-        progress.at(f"{count} worker(s): each host once")
-        load(made, AT_ONCE * count, 0, 0)  # the first outcome of a host is news, and written down
+        meter = Meter({"workers": pids, "broker": group_of(broker.pid), "database": [database.pid]})
         progress.at(f"{count} worker(s): {AT_ONCE * count} calls at once, {SECONDS:.0f} s")
-        before = {name: sum(map(cpu_seconds, found)) for name, found in watched.items()}
-        began = time.monotonic()
-        full = load(made, AT_ONCE * count, 0)
-        lasted = time.monotonic() - began
-        took = {
-            name: sum(map(cpu_seconds, found)) - before[name] for name, found in watched.items()
-        }
+        full = load(made, AT_ONCE * count, 0, meter.start)
+        lasted, took = meter.took()
         took["load"] = full["cpu"]
         if not full["seconds"]:
             told = f"refused {full['refused']}, lost {full['lost']}"
             raise SystemExit(f"service: no attestation came to its end: {told}")
         rate = len(full["seconds"]) / SECONDS
         progress.at(f"{count} worker(s): {0.7 * rate:.1f} attestations a second, {SECONDS:.0f} s")
-        paced = load(made, 0, 0.7 * rate)
+        paced = load(made, 0, 0.7 * rate, lambda: None)
     return Figure(
         workers=count,
         rate=round(rate, 1),
@@ -297,8 +314,6 @@ def measure(made: Ground, count: int, progress: Progress) -> Figure:
         paced_rate=round(len(paced["seconds"]) / SECONDS, 1),
         p50_ms=percentile(paced["seconds"], 0.5),
         p99_ms=percentile(paced["seconds"], 0.99),
-        challenge_p99_ms=percentile(paced["challenge_seconds"], 0.99),
-        attest_p99_ms=percentile(paced["attest_seconds"], 0.99),
         refused={**full["refused"], **paced["refused"]},
         lost=full["lost"] + paced["lost"],
     )
