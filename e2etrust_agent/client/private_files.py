@@ -8,12 +8,11 @@ import os
 import re
 import secrets
 import stat
-import time
-from contextlib import suppress
 from pathlib import Path
 
 from e2etrust_agent.errors import ForeignFileError, StateError
 from e2etrust_core.durable import sync_directory
+from e2etrust_core.old_files import remove_if_older
 
 #: What :func:`write_private` writes to first.
 _HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{8}")
@@ -43,9 +42,7 @@ def private_directory(path: Path) -> None:
 def _remove_half_written(directory: Path) -> None:
     for path in directory.iterdir():
         if _HALF_WRITTEN.fullmatch(path.name):
-            with suppress(OSError):  # what cannot be removed is in nobody's way
-                if time.time() - path.lstat().st_mtime > _STALE:
-                    path.unlink()
+            remove_if_older(path, _STALE)
 
 
 def write_private(path: Path, data: bytes) -> None:
