@@ -31,7 +31,7 @@ JITTER = 0.2
 _LONGEST_SLEEP = 3600.0
 #: A challenge that came with a lease is answered before so much of its time is over: the rest is
 #: for the quote and its way.
-_ANSWERED_WITHIN = 5 / 6
+ANSWERED_WITHIN = 5 / 6
 #: It counts no more: of the host or its policy something changed since, or too much time went by.
 _OUTDATED = frozenset({"NONCE_UNKNOWN", "EVIDENCE_STALE"})
 
@@ -114,7 +114,7 @@ class AttestationLoop:
     def _attest(self) -> messages.AttestResult:
         # Taken: it is good for one answer, whatever becomes of that.
         held, self._held = self._held, None
-        if held is not None and held.seconds_left(_ANSWERED_WITHIN) > 0:
+        if held is not None and held.seconds_left(ANSWERED_WITHIN) > 0:
             answer = self._answer(held.challenge, given=True)
             try:
                 if held.seconds_left() > 0:  # the TPM may have been busy with launches
@@ -173,7 +173,7 @@ class AttestationLoop:
                 LOG.exception("attestation failed in an unforeseen way")
                 result = None
             again_in = result.again_in if result is not None else 5.0
-            left = held.seconds_left(_ANSWERED_WITHIN) if (held := self._held) is not None else 0.0
+            left = held.seconds_left(ANSWERED_WITHIN) if (held := self._held) is not None else 0.0
             if left > again_in / 2:  # less is left where the answer was slow: asking costs less
                 again_in = min(again_in, left)
             self._sleep(again_in * random.uniform(1 - JITTER, 1))  # noqa: S311 - jitter

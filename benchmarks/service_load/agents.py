@@ -36,6 +36,7 @@ sys.path.insert(0, str(ROOT))
 import amqp  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
 
+from e2etrust_agent.attestation import ANSWERED_WITHIN  # noqa: E402
 from e2etrust_core import wire  # noqa: E402
 from e2etrust_core.evidence.model import HostEvidence  # noqa: E402
 from e2etrust_core.jws import ES256  # noqa: E402
@@ -46,8 +47,6 @@ from tests.unit.core.software_tpm import SoftwareTpm  # noqa: E402
 
 #: Seconds after which an agent gives up, as [agent] rpc_timeout has it.
 TIMEOUT = 5.0
-#: Of the time of a challenge that came with a lease, as the agent has it.
-ANSWERED_WITHIN = 5 / 6
 #: So many ask for their first challenge at a time.
 FIRST_AT_ONCE = 32
 #: Seconds at the beginning that do not count.
